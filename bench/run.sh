@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The benchmarks: builds mapfold, sets up the peers, makes the scenes (all once, in the cache), runs bench.py and writes
+# docs/src/benchmarks-table.md. Called by `make bench`. Needs 1.5 GB of disk and, the first time, a package index.
+#
+# usage: run.sh [options of bench.py but --mapfold, --data, --table, --given]      e.g. --only ndvi-2048 --repeat 9
+# A part of the workloads (--only) prints its table and leaves the page as it is.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+. "$here/../tests/env/need.sh"
+
+need_rust
+python="$("$here/../tests/env/setup.sh" "$here/requirements.txt")"
+command -v gdal_calc.py >/dev/null || apt_install gdal-bin python3-gdal || say "without gdal_calc.py and gdalinfo"
+cargo build --release --manifest-path "$here/../Cargo.toml" -p mapfold-cli
+data="$cache/bench-data"
+for size in 2048 5490 10980; do "$python" "$here/scene.py" "$data/d$size" --size "$size" >&2; done
+table=(--table "$here/../docs/src/benchmarks-table.md")
+case " $* " in *" --only"*) table=() ;; esac
+exec "$python" "$here/bench.py" --mapfold "$CARGO_TARGET_DIR/release/mapfold" --data "$data" \
+    ${table[@]+"${table[@]}"} "$@" --given "$@"

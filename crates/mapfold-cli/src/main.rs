@@ -1,0 +1,2 @@
+//! The mapfold command.
+fn main() {}

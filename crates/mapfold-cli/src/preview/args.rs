@@ -1,0 +1,69 @@
+//! The command line of `mapfold preview`.
+
+use super::{PreviewError, Ramp, RenderOptions, Stretch, choose_bands, read, render};
+use mapfold::grid::DType;
+use mapfold::raster::{RasterSource, tiff};
+use mapfold::store::{Loc, Stores};
+
+/// Draws a raster as a PNG.
+#[derive(clap::Args, Clone, Debug)]
+pub struct PreviewArgs {
+    /// The raster; bands may be named behind it: scene.tif#4,3,2
+    pub input: Loc,
+    /// The picture
+    #[arg(short, long, value_name = "FILE.png")]
+    pub output: Loc,
+    /// Longer side of the picture in pixels; small rasters are enlarged by a whole number
+    #[arg(long, default_value_t = 1000, value_name = "PIXELS")]
+    pub size: usize,
+    /// Bands to draw, by number or name: one, or red,green,blue
+    #[arg(long, value_name = "LIST")]
+    pub bands: Option<String>,
+    /// Darkest and brightest at these percentiles (of what is drawn) instead of the smallest and largest value
+    #[arg(long, value_name = "LOW,HIGH", num_args = 0..=1, require_equals = true, default_missing_value = "2,98",
+          value_parser = Stretch::percentiles)]
+    pub stretch: Option<Stretch>,
+    /// Colours of a single band: grey, viridis, magma, ndvi, terrain, blues, scl
+    #[arg(long, value_name = "NAME", value_parser = Ramp::named)]
+    pub ramp: Option<&'static Ramp>,
+    /// Draw a colour bar (the default with --ramp)
+    #[arg(long, overrides_with = "no_legend")]
+    pub legend: bool,
+    /// Draw no colour bar
+    #[arg(long)]
+    pub no_legend: bool,
+    /// Replace an existing picture
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+impl PreviewArgs {
+    /// Reads, draws, writes; gives the number of bytes written.
+    ///
+    /// # Errors
+    /// [`PreviewError`]: what cannot be read, drawn or written.
+    pub fn run(&self, stores: &Stores) -> Result<u64, PreviewError> {
+        let png = self.png(stores)?;
+        let length = png.len() as u64;
+        match self.overwrite {
+            true => stores.put(&self.output, png.into())?,
+            false => stores.create(&self.output, png.into())?,
+        }
+        Ok(length)
+    }
+
+    fn png(&self, stores: &Stores) -> Result<Vec<u8>, PreviewError> {
+        let input = self.bands.as_deref().map_or(self.input.clone(), |b| self.input.with_fragment(b));
+        let source = tiff::open(stores, &input.without_fragment())?;
+        let bands = choose_bands(source.meta(), &input)?;
+        let options = RenderOptions {
+            size: self.size,
+            stretch: self.stretch.unwrap_or_default(),
+            ramp: self.ramp,
+            legend: (self.legend || self.no_legend).then_some(self.legend),
+            bytes: bands.iter().all(|b| source.meta().bands[*b].dtype == DType::U8),
+        };
+        let planes = read(stores, &source, &bands, self.size, self.ramp.is_some_and(|r| r.classes))?;
+        render(&planes, &options)
+    }
+}

@@ -1,0 +1,105 @@
+//! The colour bar under a picture: the ramp from low to high, with numbers at five places.
+
+use super::font;
+use super::ramp::Ramp;
+use super::render::Canvas;
+
+/// A colour bar.
+pub(super) struct Legend {
+    /// Its colours.
+    pub ramp: &'static Ramp,
+    /// What its ends stand for.
+    pub range: (f32, f32),
+}
+
+const PAPER: [u8; 4] = [255; 4];
+const INK: [u8; 4] = [34, 34, 34, 255];
+const EDGE: usize = 12;
+
+impl Legend {
+    /// The picture with the bar under it, on white paper. Letters grow with the picture; a narrow picture is put on
+    /// transparent ground as wide as the bar needs.
+    pub fn under(&self, picture: Canvas) -> Canvas {
+        let dot = (picture.cols / 500).clamp(1, 6);
+        let (bar, gap) = (10 * dot, 3 * dot);
+        let cols = picture.cols.max(180);
+        let strip = EDGE + bar + gap + font::HEIGHT * dot + EDGE;
+        let mut canvas = widen(picture, cols);
+        let top = canvas.rows;
+        canvas.rows += strip;
+        canvas.rgba.resize(canvas.rows * cols, PAPER);
+        let width = cols - 2 * EDGE;
+        for x in 0..width {
+            let [r, g, b] = self.ramp.at(x as f32 / (width - 1) as f32, self.bar_range());
+            fill(&mut canvas, EDGE + x, top + EDGE, 1, bar, [r, g, b, 255]);
+        }
+        for (t, text) in self.ticks(width) {
+            let x = EDGE + (t * (width - 1) as f32) as usize;
+            fill(&mut canvas, x, top + EDGE + bar, 1, gap - 1, INK);
+            let long = (text.chars().count() * font::ADVANCE - 1) * dot;
+            let start = x.saturating_sub(long / 2).clamp(EDGE / 2, cols - EDGE / 2 - long.min(cols - EDGE));
+            write(&mut canvas, &text, start, top + EDGE + bar + gap, dot);
+        }
+        canvas
+    }
+
+    /// What the ends of the bar stand for: classes reach half a number to each side.
+    fn bar_range(&self) -> (f32, f32) {
+        let (lo, hi) = self.range;
+        if self.ramp.classes { (lo - 0.5, hi + 0.5) } else { (lo, hi) }
+    }
+
+    /// Places (0 to 1) and their numbers: every class, or five places (three on a short bar).
+    fn ticks(&self, width: usize) -> Vec<(f32, String)> {
+        let (lo, hi) = self.range;
+        if self.ramp.classes && hi - lo < 20.0 {
+            let place = |class: i32| ((class as f32 - lo + 0.5) / (hi - lo + 1.0), class.to_string());
+            return (lo.ceil() as i32..=hi as i32).map(place).collect();
+        }
+        let n = if width >= 300 { 4 } else { 2 };
+        let tick = |i: i32| i as f32 / n as f32;
+        (0..=n).map(|i| (tick(i), number(lo * (1.0 - tick(i)) + hi * tick(i), self.range))).collect()
+    }
+}
+
+/// As many decimals as the range needs to tell five ticks apart: `0.35`, `1200`, `-3.5e7`.
+pub(super) fn number(value: f32, (lo, hi): (f32, f32)) -> String {
+    let span = (hi / 2.0 - lo / 2.0).abs() * 2.0;
+    if value.abs() >= 1e6 || (value != 0.0 && span < 1e-3) {
+        return format!("{value:.1e}");
+    }
+    let decimals = (0..5).find(|d| span >= 20.0 / 10f32.powi(*d)).unwrap_or(5) as usize;
+    let text = format!("{value:.decimals$}");
+    // No minus before a zero that is only rounding.
+    if text.trim_start_matches('-').chars().all(|c| matches!(c, '0' | '.')) { text.replace('-', "") } else { text }
+}
+
+/// The picture in the middle of transparent ground of at least `cols` columns.
+fn widen(picture: Canvas, cols: usize) -> Canvas {
+    if picture.cols >= cols {
+        return picture;
+    }
+    let left = (cols - picture.cols) / 2;
+    let mut wide = Canvas { rows: picture.rows, cols, rgba: vec![[0; 4]; picture.rows * cols] };
+    for (to, from) in wide.rgba.chunks_exact_mut(cols).zip(picture.rgba.chunks_exact(picture.cols)) {
+        to[left..left + picture.cols].copy_from_slice(from);
+    }
+    wide
+}
+
+/// A rectangle, cut at the edges of the canvas.
+fn fill(canvas: &mut Canvas, x: usize, y: usize, width: usize, height: usize, colour: [u8; 4]) {
+    for row in y..(y + height).min(canvas.rows) {
+        let (from, to) = (x.min(canvas.cols), (x + width).min(canvas.cols));
+        canvas.rgba[row * canvas.cols + from..row * canvas.cols + to].fill(colour);
+    }
+}
+
+fn write(canvas: &mut Canvas, text: &str, x: usize, y: usize, dot: usize) {
+    for (i, c) in text.chars().enumerate() {
+        for (row, bits) in font::glyph(c).into_iter().enumerate() {
+            let dots = (0..5).filter(|col| bits >> (4 - col) & 1 == 1);
+            dots.for_each(|col| fill(canvas, x + (i * font::ADVANCE + col) * dot, y + row * dot, dot, dot, INK));
+        }
+    }
+}

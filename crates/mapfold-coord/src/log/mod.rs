@@ -1,0 +1,450 @@
+//! The work folder of a job: its claim on the output, its plan, its commit log, its decision.
+//!
+//! ```text
+//! claim, claim.1, …        who owns the output: the last of a dense row
+//! claim.over, claim.1.over that owner has left (a process that died cannot say so)
+//! plan.json                job id and whatever the planner needs to go on
+//! log/00000000.json …      what counts, dense, many parts per record
+//! manifest.json            the decision
+//! parts/                   attempts, invisible until published (the sink's)
+//! ```
+//!
+//! Everything rests on one operation, [`Folder::create`] (put-if-absent), which local disks and
+//! all object stores have: no listing, no compare-and-swap, no lock with a lifetime. Who takes a job
+//! over creates the next claim and then the next log record; the former owner's next record is
+//! then refused ([`CoordError::Fenced`]), so it can make nothing count any more. An answer that was
+//! lost is found by reading back and comparing.
+//!
+//! Not here: publishing. The manifest is written first; then the sink puts the output in its
+//! place, and does so again on `--resume` until it is there; then the folder goes.
+
+mod claim;
+mod folder;
+
+use mapfold_store::{Loc, Stores};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+pub use folder::Folder;
+
+use crate::entry::{LogEntry, Manifest};
+use crate::error::CoordError;
+use crate::ids::JobId;
+use claim::{Alive, Claimer};
+use folder::StoreFolder;
+
+const PLAN: &str = "plan.json";
+const MANIFEST: &str = "manifest.json";
+/// Folder of the attempts, inside the work folder.
+pub const PARTS: &str = "parts";
+
+/// A work folder that this process owns.
+pub struct JobFolder {
+    folder: Box<dyn Folder>,
+    job: JobId,
+    claim: u32,
+    next: u64,
+    sealed: bool,
+    /// A record whose writing ended in doubt: written before any other.
+    doubtful: Option<Vec<u8>>,
+}
+
+/// One file of the log.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    job: JobId,
+    /// Number of the claim under which it was written.
+    claim: u32,
+    seq: u64,
+    /// The writer's first record after a takeover, or its last before the decision.
+    #[serde(default)]
+    seal: bool,
+    entries: Vec<LogEntry>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PlanFile {
+    job: JobId,
+    plan: serde_json::Value,
+}
+
+impl JobFolder {
+    /// The work folder of a single-file output: `.<name>.mapfold/` beside it.
+    ///
+    /// ```
+    /// # use mapfold_coord::JobFolder;
+    /// # use mapfold_store::Loc;
+    /// let folder = JobFolder::for_output(&Loc::parse("/data/ndvi.tif")?);
+    /// assert_eq!(folder.to_string(), "/data/.ndvi.tif.mapfold");
+    /// # Ok::<(), mapfold_store::StoreError>(())
+    /// ```
+    #[must_use]
+    pub fn for_output(output: &Loc) -> Loc {
+        folder::beside(output)
+    }
+
+    /// Where a sink keeps attempts until they are published; the folder is there.
+    #[must_use]
+    pub fn parts_for(output: &Loc) -> Loc {
+        folder::beside(output).join(PARTS)
+    }
+
+    /// Claims the output for a new job. Refused by name, with the remedy, when the output is
+    /// there, when a job owns it already, or when a job died on it; `overwrite` permits the first
+    /// and removes a dead job's traces, but never takes anything from a living job. Without
+    /// `overwrite` nothing is changed before the claim.
+    ///
+    /// ```
+    /// use mapfold_coord::{CoordError, Decision, JobFolder, JobId, Manifest};
+    /// use mapfold_store::{Loc, Stores};
+    ///
+    /// let (stores, output) = (Stores::new(), Loc::parse("memory://doc/out.tif")?);
+    /// let job = JobId::random()?;
+    /// let mut folder = JobFolder::claim(&stores, &output, &job, false)?;
+    /// folder.write_plan(&serde_json::json!({ "splits": 4 }))?;
+    /// let other = JobFolder::claim(&stores, &output, &JobId::random()?, false);
+    /// assert!(matches!(other, Err(CoordError::OutputBusy { .. })));
+    /// let (kind, data) = (Decision::Committed, serde_json::Value::Null);
+    /// folder.decide(&Manifest { job, kind, files: Vec::new(), data })?;
+    /// // Here the sink publishes the output.
+    /// folder.clean()?;
+    /// assert!(!stores.exists(&JobFolder::for_output(&output))?);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn claim(
+        stores: &Stores,
+        output: &Loc,
+        job: &JobId,
+        overwrite: bool,
+    ) -> Result<JobFolder, CoordError> {
+        let folder = StoreFolder::new(stores, output);
+        folder.check_place()?;
+        let exists = stores.exists(&output.without_fragment())?;
+        let claimed = JobFolder::claim_in(Box::new(folder), job, exists, overwrite)?;
+        StoreFolder::new(stores, output).make()?;
+        Ok(claimed)
+    }
+
+    /// Takes over the unfinished job of an output: its folder, its plan, what counts already.
+    /// Refused when its owner is known to live. Whoever owned it before can append no more.
+    pub fn open_for_resume(
+        stores: &Stores,
+        output: &Loc,
+    ) -> Result<(JobFolder, serde_json::Value, Vec<LogEntry>), CoordError> {
+        let opened = JobFolder::resume_in(Box::new(StoreFolder::new(stores, output)))?;
+        StoreFolder::new(stores, output).make()?;
+        Ok(opened)
+    }
+
+    /// [`JobFolder::claim`] in any folder. `exists`: whether the output is there.
+    pub fn claim_in(
+        folder: Box<dyn Folder>,
+        job: &JobId,
+        exists: bool,
+        overwrite: bool,
+    ) -> Result<JobFolder, CoordError> {
+        loop {
+            let (count, last) = claims(&*folder)?;
+            if let Some(owner) = last {
+                refuse_living(&*folder, count - 1, &owner)?;
+                if !overwrite {
+                    return Err(unfinished(&*folder, owner));
+                }
+            }
+            if exists && !overwrite {
+                return Err(CoordError::OutputExists {
+                    output: folder.output(),
+                });
+            }
+            if !create(&*folder, &claim_name(count), &json(&Claimer::here(*job)))? {
+                continue; // Another was faster: look again who it is.
+            }
+            // The plan first: without it nothing of what is left could be taken for this job's.
+            folder.remove_file(PLAN)?;
+            folder.remove_file(MANIFEST)?;
+            folder.remove_folder("log")?;
+            folder.remove_folder(PARTS)?;
+            return Ok(JobFolder::new(folder, *job, count));
+        }
+    }
+
+    /// [`JobFolder::open_for_resume`] in any folder.
+    pub fn resume_in(
+        folder: Box<dyn Folder>,
+    ) -> Result<(JobFolder, serde_json::Value, Vec<LogEntry>), CoordError> {
+        loop {
+            let (count, last) = claims(&*folder)?;
+            let Some(owner) = last else {
+                let place = folder.describe("");
+                return Err(nothing(
+                    &*folder,
+                    format!("there is no {place}; run without --resume"),
+                ));
+            };
+            refuse_living(&*folder, count - 1, &owner)?;
+            let plan: Option<PlanFile> = read(&*folder, PLAN)?;
+            let Some(plan) = plan.filter(|plan| plan.job == owner.job) else {
+                let job = owner.job;
+                let why = format!("job {job} ended before it had a plan; run with --overwrite");
+                return Err(nothing(&*folder, why));
+            };
+            if !create(
+                &*folder,
+                &claim_name(count),
+                &json(&Claimer::here(owner.job)),
+            )? {
+                continue;
+            }
+            let mut own = JobFolder::new(folder, owner.job, count);
+            let entries = own.read_and_seal()?;
+            return Ok((own, plan.plan, entries));
+        }
+    }
+
+    fn new(folder: Box<dyn Folder>, job: JobId, claim: u32) -> JobFolder {
+        JobFolder {
+            folder,
+            job,
+            claim,
+            next: 0,
+            sealed: false,
+            doubtful: None,
+        }
+    }
+
+    /// The job's name.
+    #[must_use]
+    pub fn job(&self) -> JobId {
+        self.job
+    }
+
+    /// Which life of the job this is: 0 for the first, more after each takeover. Names of
+    /// attempts' files should carry it, so that a former owner's late writes meet no one else's.
+    #[must_use]
+    pub fn life(&self) -> u32 {
+        self.claim
+    }
+
+    /// Writes the plan: what a later `--resume` needs. Once, before the first record.
+    pub fn write_plan(&self, plan: &serde_json::Value) -> Result<(), CoordError> {
+        let file = PlanFile {
+            job: self.job,
+            plan: plan.clone(),
+        };
+        if create(&*self.folder, PLAN, &json(&file))? {
+            return Ok(());
+        }
+        Err(CoordError::Fenced {
+            record: self.folder.describe(PLAN),
+        })
+    }
+
+    /// Makes these entries count: one durable write, so call it every 100 ms or so, not for each
+    /// entry. After an error other than [`CoordError::Fenced`] it may be called again, with the
+    /// entries that come next: those of the failed call are kept and written first.
+    pub fn append(&mut self, entries: &[LogEntry]) -> Result<(), CoordError> {
+        if entries.is_empty() && self.doubtful.is_none() {
+            return Ok(());
+        }
+        self.write_record(entries, false)
+    }
+
+    /// Ends the log: from here on no one with an earlier claim can append.
+    pub fn seal(&mut self) -> Result<(), CoordError> {
+        if !self.sealed {
+            self.write_record(&[], true)?;
+            self.sealed = true;
+        }
+        Ok(())
+    }
+
+    /// Decides the job: seals the log, then writes the manifest. Saying the same twice is fine;
+    /// a different decision that is there already stands ([`CoordError::Decided`]).
+    pub fn decide(&mut self, manifest: &Manifest) -> Result<(), CoordError> {
+        self.seal()?;
+        if create(&*self.folder, MANIFEST, &json(manifest))? {
+            return Ok(());
+        }
+        Err(CoordError::Decided {
+            manifest: self.folder.describe(MANIFEST),
+        })
+    }
+
+    /// The decision, if there is one.
+    pub fn decided(&self) -> Result<Option<Manifest>, CoordError> {
+        let manifest: Option<Manifest> = read(&*self.folder, MANIFEST)?;
+        Ok(manifest.filter(|manifest| manifest.job == self.job))
+    }
+
+    /// Leaves the folder for a later `--resume`: the job failed or was stopped, this process goes
+    /// on living.
+    pub fn leave(self) -> Result<(), CoordError> {
+        let name = over_name(self.claim);
+        create(&*self.folder, &name, b"{}").map(|_| ())
+    }
+
+    /// Removes the folder: the job is decided, and published if committed.
+    pub fn clean(self) -> Result<(), CoordError> {
+        Ok(self.folder.clear()?)
+    }
+
+    fn write_record(&mut self, entries: &[LogEntry], seal: bool) -> Result<(), CoordError> {
+        if let Some(bytes) = self.doubtful.take() {
+            self.write_bytes(bytes)?;
+        }
+        if entries.is_empty() && !seal {
+            return Ok(());
+        }
+        let (job, claim, seq) = (self.job, self.claim, self.next);
+        self.write_bytes(json(&Record {
+            job,
+            claim,
+            seq,
+            seal,
+            entries: entries.to_vec(),
+        }))
+    }
+
+    fn write_bytes(&mut self, bytes: Vec<u8>) -> Result<(), CoordError> {
+        let name = record_name(self.next);
+        match create(&*self.folder, &name, &bytes) {
+            Ok(true) => self.next += 1,
+            Ok(false) => {
+                return Err(CoordError::Fenced {
+                    record: self.folder.describe(&name),
+                });
+            }
+            Err(error) => {
+                self.doubtful = Some(bytes);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_and_seal(&mut self) -> Result<Vec<LogEntry>, CoordError> {
+        let mut entries = Vec::new();
+        loop {
+            let name = record_name(self.next);
+            if let Some(record) = read::<Record>(&*self.folder, &name)? {
+                self.check(&name, &record)?;
+                entries.extend(record.entries);
+                self.next += 1;
+                continue;
+            }
+            // Whoever comes first gets the number: if not this process, there is more to read.
+            match self.write_record(&[], true) {
+                Err(CoordError::Fenced { .. }) => {}
+                other => return other.map(|()| entries),
+            }
+        }
+    }
+
+    fn check(&self, name: &str, record: &Record) -> Result<(), CoordError> {
+        if record.claim > self.claim {
+            return Err(CoordError::Fenced {
+                record: self.folder.describe(name),
+            });
+        }
+        if record.job == self.job && record.seq == self.next {
+            return Ok(());
+        }
+        let why = format!("record {} of job {}", record.seq, record.job);
+        Err(CoordError::Damaged {
+            file: self.folder.describe(name),
+            why,
+        })
+    }
+}
+
+fn claim_name(number: u32) -> String {
+    if number == 0 {
+        "claim".to_owned()
+    } else {
+        format!("claim.{number}")
+    }
+}
+
+fn over_name(number: u32) -> String {
+    format!("{}.over", claim_name(number))
+}
+
+fn record_name(seq: u64) -> String {
+    format!("log/{seq:08}.json")
+}
+
+/// How many claims there are, and the last.
+fn claims(folder: &dyn Folder) -> Result<(u32, Option<Claimer>), CoordError> {
+    let mut last = None;
+    for number in 0.. {
+        match read::<Claimer>(folder, &claim_name(number))? {
+            Some(claim) => last = Some(claim),
+            None => return Ok((number, last)),
+        }
+    }
+    Ok((u32::MAX, last))
+}
+
+fn refuse_living(folder: &dyn Folder, number: u32, owner: &Claimer) -> Result<(), CoordError> {
+    let name = over_name(number);
+    let over = folder.get(&name)?.is_some();
+    if over || owner.alive() != Alive::Yes {
+        return Ok(());
+    }
+    Err(CoordError::OutputBusy {
+        output: folder.output(),
+        job: owner.job,
+        pid: owner.pid,
+        host: owner.host.clone(),
+    })
+}
+
+fn unfinished(folder: &dyn Folder, owner: Claimer) -> CoordError {
+    let unseen = owner.alive() == Alive::Unknown;
+    let certainty = if unseen {
+        " (or still runs: it cannot be seen from here)"
+    } else {
+        ""
+    };
+    CoordError::OutputUnfinished {
+        output: folder.output(),
+        job: owner.job,
+        pid: owner.pid,
+        host: owner.host,
+        certainty: certainty.to_owned(),
+    }
+}
+
+fn nothing(folder: &dyn Folder, why: String) -> CoordError {
+    CoordError::NothingToResume {
+        output: folder.output(),
+        why,
+    }
+}
+
+/// Put-if-absent that survives a lost answer: `true` when the file holds these bytes afterwards,
+/// `false` when it holds others.
+fn create(folder: &dyn Folder, name: &str, bytes: &[u8]) -> Result<bool, CoordError> {
+    let Err(doubt) = folder.create(name, bytes) else {
+        return Ok(true);
+    };
+    match folder.get(name)? {
+        Some(there) => Ok(there == bytes),
+        None => Err(doubt.into()),
+    }
+}
+
+fn read<T: DeserializeOwned>(folder: &dyn Folder, name: &str) -> Result<Option<T>, CoordError> {
+    let Some(bytes) = folder.get(name)? else {
+        return Ok(None);
+    };
+    let value = serde_json::from_slice(&bytes).map_err(|error| CoordError::Damaged {
+        file: folder.describe(name),
+        why: error.to_string(),
+    })?;
+    Ok(Some(value))
+}
+
+fn json(value: &impl Serialize) -> Vec<u8> {
+    // Only maps with keys that are no strings fail, and there are none.
+    serde_json::to_vec_pretty(value).expect("plain values become JSON")
+}

@@ -1,0 +1,170 @@
+//! What time and death do: silent members, leases that are too old, generations.
+
+use crate::coordinator::{Coordinator, Try};
+use crate::entry::LogEntry;
+use crate::ids::{MemberId, StageId};
+use crate::message::{Action, Failure, FailureKind};
+use crate::stage::Lease;
+
+impl Coordinator {
+    pub(crate) fn tick(&mut self, now_ms: u64, out: &mut Vec<Action>) {
+        self.now_ms = self.now_ms.max(now_ms);
+        if self.failed {
+            return;
+        }
+        self.lose_silent_members(out);
+        self.expire_leases(out);
+        if self.policy.speculate_after_ms.is_some() {
+            for stage in self.open_stages() {
+                self.fill_all(stage, out);
+            }
+        }
+    }
+
+    fn open_stages(&self) -> Vec<StageId> {
+        self.stages
+            .values()
+            .filter(|stage| !stage.finished)
+            .map(|stage| stage.id)
+            .collect()
+    }
+
+    fn lose_silent_members(&mut self, out: &mut Vec<Action>) {
+        let Some(limit) = self.policy.lost_after_ms else {
+            return;
+        };
+        let silent = |last_ms: u64| self.now_ms.saturating_sub(last_ms) > limit;
+        let lost: Vec<MemberId> = self
+            .members
+            .iter()
+            .filter(|(_, m)| silent(m.last_ms))
+            .map(|(id, _)| *id)
+            .collect();
+        for member in lost {
+            self.lose(member, out);
+        }
+    }
+
+    fn expire_leases(&mut self, out: &mut Vec<Action>) {
+        let Some(limit) = self.policy.lease_ms else {
+            return;
+        };
+        let now_ms = self.now_ms;
+        for stage in self.open_stages() {
+            let Some(table) = self.stages.get(&stage) else {
+                continue;
+            };
+            // What a pipelined stage has granted is on its way: only the member's loss ends it.
+            let keep_granted = table.kind.group().is_some();
+            let old = |lease: &Lease| {
+                now_ms.saturating_sub(lease.since_ms) > limit && !(keep_granted && lease.granted)
+            };
+            for (split, lease) in table.leases(old) {
+                let (member, attempt) = (lease.member, lease.attempt);
+                out.push(Action::Revoke {
+                    member,
+                    stage,
+                    split,
+                    attempt,
+                });
+                let message = format!("split {split}: attempt {attempt} took more than {limit} ms");
+                let failure = Failure::new(FailureKind::Io, message);
+                self.attempt_failed(
+                    Try {
+                        member,
+                        stage,
+                        split,
+                        attempt,
+                    },
+                    failure,
+                    out,
+                );
+            }
+        }
+    }
+
+    /// The member is gone for good: its leases are free, its later words count for nothing.
+    pub(crate) fn lose(&mut self, member: MemberId, out: &mut Vec<Action>) {
+        if !self.lost.insert(member) {
+            return;
+        }
+        let Some(known) = self.members.remove(&member) else {
+            return;
+        };
+        out.push(Action::MemberGone { member });
+        if self.failed {
+            return;
+        }
+        for stage in known.wishes.into_keys() {
+            let Some(table) = self.stages.get_mut(&stage) else {
+                continue;
+            };
+            if table.kind.group().is_some() {
+                let what = format!("member {member} was lost");
+                self.restart_group(stage, &Failure::new(FailureKind::Io, what), out);
+                continue;
+            }
+            for (split, lease) in table.leases(|lease| lease.member == member) {
+                if table.release(split, member, lease.attempt) {
+                    table.requeue(split);
+                }
+            }
+            self.fill_all(stage, out);
+        }
+    }
+
+    /// Begins a new generation of the stage's group, unless the whole group is done.
+    pub(crate) fn restart_group(&mut self, stage: StageId, cause: &Failure, out: &mut Vec<Action>) {
+        let Some(group) = self.stages.get(&stage).and_then(|table| table.kind.group()) else {
+            return;
+        };
+        let of_group = self
+            .stages
+            .values()
+            .filter(|table| table.kind.group() == Some(group));
+        let ids: Vec<StageId> = of_group.clone().map(|table| table.id).collect();
+        if of_group.clone().all(|table| table.finished) {
+            return;
+        }
+        let next = of_group
+            .map(|table| table.generation.0 + 1)
+            .max()
+            .unwrap_or(0);
+        if next >= self.policy.max_generations {
+            let message = format!("generation {} ended: {}", next - 1, cause.message);
+            return self.fail(None, Failure::new(FailureKind::Internal, message), out);
+        }
+        for id in &ids {
+            self.restart_stage(*id, out);
+        }
+        for id in ids {
+            self.fill_all(id, out);
+        }
+    }
+
+    fn restart_stage(&mut self, stage: StageId, out: &mut Vec<Action>) {
+        let Some(table) = self.stages.get_mut(&stage) else {
+            return;
+        };
+        for (split, lease) in table.leases(|lease| self.members.contains_key(&lease.member)) {
+            out.push(Action::Revoke {
+                member: lease.member,
+                stage,
+                split,
+                attempt: lease.attempt,
+            });
+        }
+        self.skipped -= table.skipped;
+        table.restart();
+        let generation = table.generation;
+        if table.kind.logged() {
+            out.push(Action::Append(LogEntry::Generation { stage, generation }));
+        }
+        out.push(Action::NewGeneration { stage, generation });
+        for member in self.members.values_mut() {
+            if let Some(wish) = member.wishes.get_mut(&stage) {
+                wish.held = 0;
+            }
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! The split table of one stage: which splits wait, fly, are done.
+//!
+//! One byte per split (five more where costs are given), and a map entry only for splits that are in
+//! flight or needed more than one attempt: 10^6 splits cost a megabyte. It keeps the table
+//! consistent and knows nothing of members' wishes, policies or messages.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+
+use crate::error::CoordError;
+use crate::ids::{Attempt, Generation, MemberId, SplitId, StageId};
+use crate::measure::{Counters, PhaseTimes};
+use crate::message::PartRecord;
+use crate::spec::{Costs, StageKind, StageSpec};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+enum State {
+    Waiting,
+    InFlight,
+    Done,
+    Skipped,
+}
+
+/// One attempt out with a member.
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    pub member: MemberId,
+    pub attempt: Attempt,
+    pub since_ms: u64,
+    pub granted: bool,
+}
+
+/// What is remembered of a split that needed more than one attempt.
+#[derive(Clone, Debug)]
+struct Tries {
+    next: u32,
+    failures: u32,
+    winner: Option<u32>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub id: StageId,
+    pub kind: StageKind,
+    pub splits: u64,
+    pub generation: Generation,
+    pub done: u64,
+    pub skipped: u64,
+    pub retries: u64,
+    pub cost_done: u64,
+    pub cost_total: u64,
+    pub counters: Counters,
+    pub times: PhaseTimes,
+    /// Its end was announced.
+    pub finished: bool,
+    states: Vec<State>,
+    costs: Vec<u32>,
+    /// Splits by descending cost, empty when costs are uniform.
+    order: Vec<u32>,
+    cursor: u64,
+    /// Splits that wait again, best first: (rank by cost, split).
+    again: BinaryHeap<Reverse<(u32, u64)>>,
+    flights: HashMap<u64, Vec<Lease>>,
+    tries: HashMap<u64, Tries>,
+    /// First attempt number of this generation, and the highest given out so far.
+    base: u32,
+    top: u32,
+}
+
+impl Stage {
+    pub fn new(spec: StageSpec) -> Result<Stage, CoordError> {
+        let bad = |why: String| CoordError::BadPlan {
+            stage: spec.id,
+            why,
+        };
+        let length = usize::try_from(spec.splits)
+            .map_err(|_| bad(format!("{} splits are too many", spec.splits)))?;
+        let costs = match spec.costs {
+            Costs::Uniform => Vec::new(),
+            Costs::PerSplit(costs) if costs.len() == length && u32::try_from(length).is_ok() => {
+                costs
+            }
+            Costs::PerSplit(costs) => {
+                return Err(bad(format!("{} costs for {length} splits", costs.len())));
+            }
+        };
+        let mut stage = Stage {
+            id: spec.id,
+            kind: spec.kind,
+            splits: spec.splits,
+            generation: spec.earlier.generation,
+            done: 0,
+            skipped: 0,
+            retries: 0,
+            cost_done: 0,
+            cost_total: if costs.is_empty() {
+                spec.splits
+            } else {
+                sum(&costs)
+            },
+            counters: spec.earlier.counters,
+            times: spec.earlier.times,
+            finished: false,
+            states: vec![State::Waiting; length],
+            order: longest_first(&costs),
+            costs,
+            cursor: 0,
+            again: BinaryHeap::new(),
+            flights: HashMap::new(),
+            tries: HashMap::new(),
+            base: 0,
+            top: 0,
+        };
+        stage.take_over(&spec.earlier.done, State::Done)?;
+        stage.take_over(&spec.earlier.skipped, State::Skipped)?;
+        Ok(stage)
+    }
+
+    fn take_over(&mut self, splits: &[SplitId], state: State) -> Result<(), CoordError> {
+        for split in splits {
+            if split.0 >= self.splits {
+                let why = format!(
+                    "the log names split {split} of {}: another plan?",
+                    self.splits
+                );
+                return Err(CoordError::BadPlan {
+                    stage: self.id,
+                    why,
+                });
+            }
+            if self.state(*split) == State::Waiting {
+                self.close(*split, state);
+            }
+        }
+        Ok(())
+    }
+
+    fn state(&self, split: SplitId) -> State {
+        let index = usize::try_from(split.0).unwrap_or(usize::MAX);
+        self.states.get(index).copied().unwrap_or(State::Skipped)
+    }
+
+    fn set(&mut self, split: SplitId, state: State) {
+        // Every caller got the split from the table or asked `state` first.
+        self.states[split.0 as usize] = state;
+    }
+
+    fn cost(&self, split: SplitId) -> u32 {
+        self.costs.get(split.0 as usize).copied().unwrap_or(1)
+    }
+
+    fn close(&mut self, split: SplitId, state: State) {
+        self.set(split, state);
+        self.cost_done += u64::from(self.cost(split));
+        match state {
+            State::Done => self.done += 1,
+            _ => self.skipped += 1,
+        }
+    }
+
+    pub fn complete(&self) -> bool {
+        self.done + self.skipped == self.splits
+    }
+
+    pub fn in_flight(&self) -> u64 {
+        self.flights.len() as u64
+    }
+
+    pub fn waiting(&self) -> u64 {
+        self.splits - self.done - self.skipped - self.in_flight()
+    }
+
+    fn next_waiting(&mut self) -> Option<SplitId> {
+        while let Some(Reverse((_, split))) = self.again.pop() {
+            if self.state(SplitId(split)) == State::Waiting {
+                return Some(SplitId(split));
+            }
+        }
+        while self.cursor < self.splits {
+            let at = self.cursor as usize;
+            let split = SplitId(self.order.get(at).map_or(self.cursor, |s| u64::from(*s)));
+            self.cursor += 1;
+            if self.state(split) == State::Waiting {
+                return Some(split);
+            }
+        }
+        None
+    }
+
+    /// Leases the next waiting split.
+    pub fn lease(&mut self, member: MemberId, now_ms: u64) -> Option<(SplitId, Attempt)> {
+        let split = self.next_waiting()?;
+        self.set(split, State::InFlight);
+        Some((split, self.add_lease(split, member, now_ms)))
+    }
+
+    /// Leases a split once more that one other member has held for `age_ms` or longer.
+    pub fn speculate(
+        &mut self,
+        member: MemberId,
+        now_ms: u64,
+        age_ms: u64,
+    ) -> Option<(SplitId, Attempt)> {
+        let slow = |leases: &[Lease]| match leases {
+            [one] if !one.granted && one.member != member => {
+                (now_ms.saturating_sub(one.since_ms) >= age_ms).then_some(one.since_ms)
+            }
+            _ => None,
+        };
+        let oldest = self
+            .flights
+            .iter()
+            .filter_map(|(split, l)| Some((slow(l)?, *split)))
+            .min()?;
+        let split = SplitId(oldest.1);
+        Some((split, self.add_lease(split, member, now_ms)))
+    }
+
+    fn add_lease(&mut self, split: SplitId, member: MemberId, now_ms: u64) -> Attempt {
+        let leases = self.flights.entry(split.0).or_default();
+        if !leases.is_empty() {
+            self.tries.entry(split.0).or_insert(Tries::first(self.base));
+        }
+        let attempt = match self.tries.get_mut(&split.0) {
+            None => self.base,
+            Some(tries) => {
+                tries.next += 1;
+                self.retries += 1;
+                tries.next - 1
+            }
+        };
+        self.top = self.top.max(attempt);
+        let attempt = Attempt(attempt);
+        leases.push(Lease {
+            member,
+            attempt,
+            since_ms: now_ms,
+            granted: false,
+        });
+        attempt
+    }
+
+    pub fn find(&self, split: SplitId, member: MemberId, attempt: Attempt) -> Option<&Lease> {
+        let leases = self.flights.get(&split.0)?;
+        leases
+            .iter()
+            .find(|lease| lease.member == member && lease.attempt == attempt)
+    }
+
+    /// Whether the split was registered by just this attempt.
+    pub fn won_by(&self, split: SplitId, attempt: Attempt) -> bool {
+        let winner = self
+            .tries
+            .get(&split.0)
+            .map_or(Some(self.base), |tries| tries.winner);
+        self.state(split) == State::Done && winner == Some(attempt.0)
+    }
+
+    /// Marks the lease as granted; returns the rivals' leases, which are over.
+    pub fn grant(&mut self, split: SplitId, member: MemberId, attempt: Attempt) -> Vec<Lease> {
+        let Some(leases) = self.flights.get_mut(&split.0) else {
+            return Vec::new();
+        };
+        let mine = |lease: &Lease| lease.member == member && lease.attempt == attempt;
+        for lease in leases.iter_mut().filter(|lease| mine(lease)) {
+            lease.granted = true;
+        }
+        if leases.len() == 1 {
+            return Vec::new();
+        }
+        leases.extract_if(.., |lease| !mine(lease)).collect()
+    }
+
+    /// Registers the split for good. Returns its leases, which are over.
+    pub fn register(
+        &mut self,
+        split: SplitId,
+        attempt: Attempt,
+        record: &PartRecord,
+    ) -> Vec<Lease> {
+        if self.state(split) != State::Done && split.0 < self.splits {
+            self.close(split, State::Done);
+        }
+        if let Some(tries) = self.tries.get_mut(&split.0) {
+            tries.winner = Some(attempt.0);
+        }
+        self.counters.merge(&record.counters);
+        self.times.merge(&record.times);
+        self.flights.remove(&split.0).unwrap_or_default()
+    }
+
+    /// Gives up the split.
+    pub fn skip(&mut self, split: SplitId) {
+        self.close(split, State::Skipped);
+    }
+
+    /// Takes one lease back. `true` when no other attempt at the split is out: the caller then
+    /// decides whether it waits again ([`Stage::requeue`]) or is given up.
+    pub fn release(&mut self, split: SplitId, member: MemberId, attempt: Attempt) -> bool {
+        let Some(leases) = self.flights.get_mut(&split.0) else {
+            return false;
+        };
+        leases.retain(|lease| lease.member != member || lease.attempt != attempt);
+        self.tries.entry(split.0).or_insert(Tries::first(self.base));
+        if !leases.is_empty() {
+            return false;
+        }
+        self.flights.remove(&split.0);
+        true
+    }
+
+    /// Counts a failure of the split; returns how many it has had.
+    pub fn count_failure(&mut self, split: SplitId) -> u32 {
+        let tries = self.tries.entry(split.0).or_insert(Tries::first(self.base));
+        tries.failures += 1;
+        tries.failures
+    }
+
+    pub fn requeue(&mut self, split: SplitId) {
+        self.set(split, State::Waiting);
+        self.again
+            .push(Reverse((u32::MAX - self.cost(split), split.0)));
+    }
+
+    /// All leases that `wanted` picks, in ascending order of split and attempt.
+    pub fn leases(&self, wanted: impl Fn(&Lease) -> bool) -> Vec<(SplitId, Lease)> {
+        let mut found: Vec<(SplitId, Lease)> = Vec::new();
+        for (split, leases) in &self.flights {
+            let picked = leases.iter().filter(|lease| wanted(lease));
+            found.extend(picked.map(|lease| (SplitId(*split), lease.clone())));
+        }
+        found.sort_unstable_by_key(|(split, lease)| (*split, lease.attempt));
+        found
+    }
+
+    /// Forgets everything but the attempt numbers: a new generation begins.
+    pub fn restart(&mut self) {
+        self.generation.0 += 1;
+        self.base = self.top + 1;
+        self.top = self.base;
+        self.states.fill(State::Waiting);
+        self.flights.clear();
+        self.tries.clear();
+        self.again.clear();
+        self.cursor = 0;
+        (self.done, self.skipped, self.cost_done) = (0, 0, 0);
+        self.counters = Counters::default();
+        self.times = PhaseTimes::default();
+        self.finished = false;
+    }
+}
+
+impl Tries {
+    fn first(base: u32) -> Tries {
+        Tries {
+            next: base + 1,
+            failures: 0,
+            winner: None,
+        }
+    }
+}
+
+fn sum(costs: &[u32]) -> u64 {
+    costs.iter().map(|cost| u64::from(*cost)).sum()
+}
+
+fn longest_first(costs: &[u32]) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..).take(costs.len()).collect();
+    order.sort_by_key(|split| Reverse(costs[*split as usize]));
+    order
+}

@@ -1,0 +1,480 @@
+//! The simulated world: a clock, a network, members. One random stream decides everything.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use mapfold_coord::{
+    Action, Attempt, Coordinator, Counters, Earlier, Event, Failure, FailureKind, LogEntry,
+    MemberId, PartRecord, Policy, Replay, SplitId, StageId, StageKind, StageSpec,
+};
+
+const STAGE: StageId = StageId(0);
+const MEMBERS: u32 = 4;
+const END_MS: u64 = 200_000;
+
+pub struct Setup {
+    pub seed: u64,
+    pub policy: Policy,
+    pub kind: StageKind,
+    /// Watch every grant as it is given; the control is judged by its result alone.
+    pub watch_grants: bool,
+}
+
+/// What a schedule did: a test of a tame one would prove nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub messages: u64,
+    pub denied: u64,
+    pub revoked: u64,
+    pub retried: u64,
+    pub lost: u64,
+    pub restarts: u64,
+}
+
+impl Seen {
+    fn note(&mut self, action: &Action) {
+        match action {
+            Action::Deny { .. } => self.denied += 1,
+            Action::Revoke { .. } => self.revoked += 1,
+            Action::Retried { .. } => self.retried += 1,
+            Action::MemberGone { .. } => self.lost += 1,
+            Action::NewGeneration { .. } => self.restarts += 1,
+            _ => {}
+        }
+    }
+
+    pub fn add(&mut self, other: &Seen) {
+        self.messages += other.messages;
+        self.denied += other.denied;
+        self.revoked += other.revoked;
+        self.retried += other.retried;
+        self.lost += other.lost;
+        self.restarts += other.restarts;
+    }
+}
+
+/// SplitMix64: small, and the same on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: u64) -> u64 {
+        self.next() % limit
+    }
+
+    fn percent(&mut self, chance: u64) -> bool {
+        self.below(100) < chance
+    }
+}
+
+/// What arrives somewhere at some time.
+#[derive(Debug)]
+enum Arrival {
+    AtCoordinator(Event),
+    AtMember(MemberId, Action),
+    /// The member has finished computing, or it is time to ask again.
+    Work(MemberId, SplitId, Attempt),
+    Beat(MemberId),
+    Tick,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Step {
+    Computing,
+    Asking,
+    Registering,
+}
+
+#[derive(Default)]
+struct Member {
+    dead: bool,
+    /// Silent (and so declared lost) until then, but alive: a zombie.
+    silent_until: u64,
+    work: BTreeMap<(SplitId, Attempt), Option<Step>>,
+}
+
+struct World {
+    random: Random,
+    now: u64,
+    arrivals: BinaryHeap<Reverse<(u64, u64)>>,
+    letters: BTreeMap<u64, Arrival>,
+    sent: u64,
+    members: BTreeMap<MemberId, Member>,
+    next_member: u32,
+    deaths_left: u32,
+    log: Vec<LogEntry>,
+    /// The living grant of each split, as the actions say.
+    grants: BTreeMap<SplitId, (MemberId, Attempt)>,
+    ended: bool,
+    fault: Option<String>,
+    watch_grants: bool,
+    seen: Seen,
+}
+
+/// Runs the world to its end and checks the result.
+pub fn run(setup: &Setup) -> Result<Seen, String> {
+    let mut random = Random(setup.seed);
+    let splits = 1 + random.below(200);
+    let spec = StageSpec {
+        kind: setup.kind,
+        ..StageSpec::new(STAGE, splits)
+    };
+    let mut coordinator = Coordinator::new(vec![spec], setup.policy.clone()).unwrap();
+    let mut world = World::new(random, setup.watch_grants);
+    for _ in 0..MEMBERS {
+        world.start_member();
+    }
+    world.post(1, Arrival::Tick);
+    let mut actions = Vec::new();
+    while let Some(letter) = world.next_letter() {
+        world.deliver(letter, &mut coordinator, &mut actions);
+        let done = std::mem::take(&mut actions);
+        done.into_iter().for_each(|action| world.act(action));
+        if let Some(fault) = world.fault.take() {
+            return Err(fault);
+        }
+        if world.now > END_MS {
+            return Err(format!("no end: {:?}", coordinator.progress()));
+        }
+    }
+    check(&world, &coordinator, splits)?;
+    world.seen.messages = world.sent;
+    Ok(world.seen)
+}
+
+/// The oracle: what an undisturbed run gives.
+fn check(world: &World, coordinator: &Coordinator, splits: u64) -> Result<(), String> {
+    let mut expected = Counters::default();
+    (0..splits).for_each(|split| expected.merge(&record(SplitId(split)).counters));
+    let Earlier {
+        done,
+        counters,
+        generation,
+        ..
+    } = Replay::of(&world.log).earlier(STAGE);
+    let last = world.log.iter().filter(|e| e.generation() == generation);
+    let parts = last.filter(|e| matches!(e, LogEntry::Part { .. })).count() as u64;
+    if !done.iter().copied().eq((0..splits).map(SplitId)) {
+        return Err(format!("registered {done:?} of {splits}"));
+    }
+    if parts != splits {
+        return Err(format!("{parts} parts in the log for {splits} splits"));
+    }
+    if counters != expected || coordinator.counters() != expected {
+        return Err(format!(
+            "counters {:?}, not {expected:?}",
+            coordinator.counters()
+        ));
+    }
+    match world.ended {
+        true => Ok(()),
+        false => Err("the end was not announced".to_owned()),
+    }
+}
+
+fn record(split: SplitId) -> PartRecord {
+    let mut counters = Counters::default();
+    counters.add("splits", 1);
+    counters.add("pixels", 100 + split.0 * split.0);
+    PartRecord {
+        counters,
+        ..PartRecord::default()
+    }
+}
+
+impl World {
+    fn new(random: Random, watch_grants: bool) -> World {
+        World {
+            random,
+            now: 0,
+            arrivals: BinaryHeap::new(),
+            letters: BTreeMap::new(),
+            sent: 0,
+            members: BTreeMap::new(),
+            next_member: 0,
+            deaths_left: 3,
+            log: Vec::new(),
+            grants: BTreeMap::new(),
+            ended: false,
+            fault: None,
+            watch_grants,
+            seen: Seen::default(),
+        }
+    }
+
+    fn post(&mut self, delay: u64, arrival: Arrival) {
+        self.sent += 1;
+        self.arrivals.push(Reverse((self.now + delay, self.sent)));
+        self.letters.insert(self.sent, arrival);
+    }
+
+    fn next_letter(&mut self) -> Option<Arrival> {
+        let Reverse((at, number)) = self.arrivals.pop()?;
+        self.now = at;
+        self.letters.remove(&number)
+    }
+
+    fn start_member(&mut self) {
+        let member = MemberId(self.next_member);
+        self.next_member += 1;
+        self.members.insert(member, Member::default());
+        self.tell(Event::Joined { member });
+        self.post(1, Arrival::Beat(member));
+    }
+
+    /// Delay in ms: mostly short, sometimes longer than a lease.
+    fn delay(&mut self) -> u64 {
+        if self.random.percent(4) {
+            self.random.below(1_500)
+        } else {
+            1 + self.random.below(20)
+        }
+    }
+
+    /// A message to the coordinator: lost, late, or twice.
+    fn tell(&mut self, event: Event) {
+        if self.random.percent(10) {
+            let late = self.delay();
+            self.post(late, Arrival::AtCoordinator(event.clone()));
+        }
+        if !self.random.percent(8) {
+            let late = self.delay();
+            self.post(late, Arrival::AtCoordinator(event));
+        }
+    }
+
+    /// A message to a member: lost, late, or twice.
+    fn answer(&mut self, member: MemberId, action: Action) {
+        if self.random.percent(10) {
+            let late = self.delay();
+            self.post(late, Arrival::AtMember(member, action.clone()));
+        }
+        if !self.random.percent(8) {
+            let late = self.delay();
+            self.post(late, Arrival::AtMember(member, action));
+        }
+    }
+
+    fn deliver(&mut self, letter: Arrival, coordinator: &mut Coordinator, out: &mut Vec<Action>) {
+        match letter {
+            Arrival::AtCoordinator(event) => coordinator.handle(event, out),
+            Arrival::AtMember(member, action) => self.hear(member, &action),
+            Arrival::Work(member, split, attempt) => self.work(member, split, attempt),
+            Arrival::Beat(member) => self.beat(member),
+            Arrival::Tick if self.ended => {}
+            Arrival::Tick => {
+                coordinator.handle(Event::Tick { now_ms: self.now }, out);
+                self.post(25, Arrival::Tick);
+            }
+        }
+    }
+
+    /// What the coordinator wants done.
+    fn act(&mut self, action: Action) {
+        self.seen.note(&action);
+        match &action {
+            Action::Append(entry) => {
+                self.check_append(entry);
+                self.log.push(entry.clone());
+            }
+            Action::StageDone { .. } | Action::JobDone => self.ended = true,
+            Action::NewGeneration { .. } => {
+                self.ended = false;
+                self.grants.clear();
+            }
+            Action::JobFailed { failure, .. } => self.fault = Some(failure.message.clone()),
+            Action::Grant {
+                split,
+                member,
+                attempt,
+                ..
+            } => {
+                self.check_grant(*split, *member, *attempt);
+            }
+            Action::Revoke {
+                split,
+                member,
+                attempt,
+                ..
+            } => {
+                self.end_grants(|s, m, a| s == *split && m == *member && a == *attempt);
+            }
+            Action::MemberGone { member } => self.end_grants(|_, m, _| m == *member),
+            Action::Retried { split, attempt, .. } => {
+                self.end_grants(|s, _, a| s == *split && a == *attempt);
+            }
+            _ => {}
+        }
+        if let Some(member) = addressee(&action) {
+            self.answer(member, action);
+        }
+    }
+
+    fn end_grants(&mut self, over: impl Fn(SplitId, MemberId, Attempt) -> bool) {
+        self.grants
+            .retain(|split, (member, attempt)| !over(*split, *member, *attempt));
+    }
+
+    fn check_grant(&mut self, split: SplitId, member: MemberId, attempt: Attempt) {
+        match self.grants.insert(split, (member, attempt)) {
+            Some(other) if self.watch_grants && other != (member, attempt) => {
+                self.fault = Some(format!(
+                    "split {split}: granted to {other:?} and to {member}"
+                ));
+            }
+            _ => {}
+        }
+    }
+
+    fn check_append(&mut self, entry: &LogEntry) {
+        let LogEntry::Part { split, attempt, .. } = entry else {
+            return;
+        };
+        let other = self
+            .grants
+            .get(split)
+            .is_none_or(|(_, granted)| granted != attempt);
+        if self.watch_grants && other {
+            self.fault = Some(format!(
+                "split {split}: attempt {attempt} registered, not granted"
+            ));
+        }
+    }
+
+    fn hear(&mut self, member: MemberId, action: &Action) {
+        let now = self.now;
+        let Some(me) = self.members.get_mut(&member).filter(|m| !m.dead) else {
+            return;
+        };
+        match action {
+            Action::Lease { split, attempt, .. } => {
+                if me.work.contains_key(&(*split, *attempt)) {
+                    return;
+                }
+                me.work.insert((*split, *attempt), Some(Step::Computing));
+                let slow = self.random.percent(10);
+                let takes = 1 + self.random.below(if slow { 1_200 } else { 60 });
+                self.post(takes, Arrival::Work(member, *split, *attempt));
+            }
+            Action::Grant { split, attempt, .. } => {
+                if let Some(step) = me.work.get_mut(&(*split, *attempt))
+                    && *step == Some(Step::Asking)
+                {
+                    *step = Some(Step::Registering);
+                    self.post(1, Arrival::Work(member, *split, *attempt));
+                }
+            }
+            Action::Deny { split, attempt, .. }
+            | Action::Revoke { split, attempt, .. }
+            | Action::Accepted { split, attempt, .. } => {
+                me.work.insert((*split, *attempt), None);
+            }
+            Action::MemberGone { .. } if me.silent_until <= now => self.die(member),
+            _ => {}
+        }
+    }
+
+    /// The next step of an attempt; asking and registering are repeated until they are answered.
+    fn work(&mut self, member: MemberId, split: SplitId, attempt: Attempt) {
+        let Some(me) = self.members.get_mut(&member).filter(|m| !m.dead) else {
+            return;
+        };
+        let Some(Some(step)) = me.work.get_mut(&(split, attempt)) else {
+            return;
+        };
+        let stage = STAGE;
+        let event = match step {
+            Step::Computing if self.random.percent(6) => {
+                let failure = Failure::new(FailureKind::Io, "connection reset");
+                me.work.insert((split, attempt), None);
+                return self.tell(Event::Failed {
+                    member,
+                    stage,
+                    split,
+                    attempt,
+                    failure,
+                });
+            }
+            Step::Computing | Step::Asking => {
+                *step = Step::Asking;
+                Event::GrantWanted {
+                    member,
+                    stage,
+                    split,
+                    attempt,
+                }
+            }
+            Step::Registering => {
+                let record = record(split);
+                Event::Registered {
+                    member,
+                    stage,
+                    split,
+                    attempt,
+                    record,
+                }
+            }
+        };
+        self.tell(event);
+        self.post(80, Arrival::Work(member, split, attempt));
+    }
+
+    /// Heartbeat and wish, every 100 ms; now and then a death, or a silence longer than the limit.
+    fn beat(&mut self, member: MemberId) {
+        let now = self.now;
+        if self.ended || self.members[&member].dead {
+            return;
+        }
+        if self.deaths_left > 0 && self.random.percent(3) {
+            self.deaths_left -= 1;
+            self.start_member();
+            if self.random.percent(50) {
+                return self.die(member);
+            }
+            let until = now + 600 + self.random.below(600);
+            self.members.get_mut(&member).unwrap().silent_until = until;
+        }
+        if self.members[&member].silent_until <= now {
+            self.tell(Event::Heartbeat { member, at_ms: now });
+            self.tell(Event::LeaseWanted {
+                member,
+                stage: STAGE,
+                count: 3,
+            });
+        }
+        self.post(100, Arrival::Beat(member));
+    }
+
+    fn die(&mut self, member: MemberId) {
+        let me = self.members.get_mut(&member).unwrap();
+        me.dead = true;
+        me.work.clear();
+        if self.random.percent(50) {
+            self.tell(Event::MemberLost { member });
+        }
+        let alive = self.members.values().filter(|m| !m.dead).count();
+        if alive == 0 {
+            self.start_member();
+        }
+    }
+}
+
+fn addressee(action: &Action) -> Option<MemberId> {
+    match action {
+        Action::Lease { member, .. }
+        | Action::NoMoreSplits { member, .. }
+        | Action::Grant { member, .. }
+        | Action::Deny { member, .. }
+        | Action::Revoke { member, .. }
+        | Action::Accepted { member, .. }
+        | Action::MemberGone { member } => Some(*member),
+        _ => None,
+    }
+}

@@ -1,0 +1,332 @@
+//! From granted parts to a visible file: claim, streams, layout, manifest, publish.
+//!
+//! Order, which is the protocol (`mapfold-coord`'s log holds the records): claim the output path; write the plan;
+//! append granted parts to streams and log them; lay the file out; write the manifest (the decision); rename; remove
+//! the work folder. A crash before the manifest leaves nothing visible and `--resume` goes on; a crash after it is
+//! rolled forward by `--resume`.
+
+use crate::options::RunOptions;
+use crate::outcome::OutputDone;
+use crate::pool::Rooms;
+use crate::streams::{Streams, stream_name};
+use mapfold_coord::{CoordError, Decision, FileRecord, JobFolder, JobId, LogEntry, Manifest, Replay, StageId};
+use mapfold_plan::{Assignment, Cx, Error, FinishCx, Kind, Output, Part, PartRecord, Plan, Result, Stage, Units};
+use mapfold_store::{Loc, Replace, Stores};
+use serde_json::{Value, json};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Name of the laid-out file inside the folder of parts, when it is not a stream itself.
+const WHOLE: &str = "whole";
+
+/// An output of a running job.
+pub struct OutputRun {
+    stage: Arc<dyn Stage>,
+    stores: Stores,
+    dir: Loc,
+    folder: Option<JobFolder>,
+    /// Parts that an earlier run committed.
+    pub earlier: Vec<PartRecord>,
+    replay: Replay,
+    decided: Option<Manifest>,
+    overwrite: bool,
+}
+
+/// Whether a location has an unfinished job, for messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorkState {
+    /// Nothing there.
+    None,
+    /// A work folder is there.
+    Unfinished,
+}
+
+/// Looks for an unfinished job of an output.
+///
+/// # Errors
+/// Those of the store.
+pub fn work_state(stores: &Stores, output: &Loc) -> Result<WorkState> {
+    let there = stores.exists(&JobFolder::for_output(output).join("plan.json"))?;
+    Ok(if there { WorkState::Unfinished } else { WorkState::None })
+}
+
+/// A part record as the log holds it.
+pub fn to_log(record: &PartRecord) -> Value {
+    let bytes = postcard::to_stdvec(record).unwrap_or_default();
+    Value::String(bytes.iter().map(|b| format!("{b:02x}")).collect())
+}
+
+fn from_log(value: &Value) -> Option<PartRecord> {
+    let text = value.as_str()?;
+    let byte = |i: usize| u8::from_str_radix(text.get(i..i + 2)?, 16).ok();
+    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
+    postcard::from_bytes(&bytes?).ok()
+}
+
+fn coord_error(e: CoordError) -> Error {
+    Error::caused(Kind::Input, e)
+}
+
+/// What makes two runs the same job: the plan and the binary.
+pub fn identity(plan: &Plan, params: &Value) -> String {
+    let exe = std::env::current_exe().and_then(std::fs::read).unwrap_or_default();
+    format!("{:032x}-{:016x}", plan.fingerprint(params), mapfold_plan::hash64(&exe))
+}
+
+impl OutputRun {
+    /// Claims the output of a stage, or takes up an interrupted run.
+    ///
+    /// # Errors
+    /// When the output exists, is owned by another job, cannot be written, or belongs to another plan.
+    pub fn open(stage: &Arc<dyn Stage>, plan: &Plan, id: StageId, job: &JobId, opts: &RunOptions) -> Result<OutputRun> {
+        let out = stage.output().ok_or_else(|| Error::job("only stages with an output are claimed"))?;
+        let stores = plan.stores().clone();
+        stores.check_writable(out.loc())?;
+        let mut run = OutputRun {
+            stage: stage.clone(),
+            dir: JobFolder::parts_for(out.loc()),
+            folder: None,
+            earlier: Vec::new(),
+            replay: Replay::default(),
+            decided: None,
+            overwrite: opts.overwrite || opts.resume,
+            stores,
+        };
+        if opts.resume && work_state(&run.stores, out.loc())? == WorkState::Unfinished {
+            run.take_up(plan, id, opts)?;
+        } else {
+            run.claim(plan, job, opts)?;
+        }
+        Ok(run)
+    }
+
+    fn loc(&self) -> &Loc {
+        self.output().loc()
+    }
+
+    fn output(&self) -> &dyn Output {
+        self.stage.output().expect("checked when the run was opened")
+    }
+
+    fn claim(&mut self, plan: &Plan, job: &JobId, opts: &RunOptions) -> Result<()> {
+        self.overwrite = opts.overwrite;
+        let folder = JobFolder::claim(&self.stores, self.loc(), job, opts.overwrite).map_err(coord_error)?;
+        let written = folder.write_plan(&json!({ "identity": identity(plan, &opts.params), "params": opts.params }));
+        written.map_err(coord_error)?;
+        self.folder = Some(folder);
+        Ok(())
+    }
+
+    fn take_up(&mut self, plan: &Plan, id: StageId, opts: &RunOptions) -> Result<()> {
+        let (folder, kept, entries) = JobFolder::open_for_resume(&self.stores, self.loc()).map_err(coord_error)?;
+        if kept["identity"].as_str() != Some(&identity(plan, &opts.params)) {
+            let what = format!("{}: the interrupted run had other parameters, inputs or another program", self.loc());
+            folder.leave().map_err(coord_error)?;
+            return Err(Error::input(what).with_remedy("run it as it was, or start over with --overwrite"));
+        }
+        self.decided = folder.decided().map_err(coord_error)?;
+        self.replay = Replay::of(&entries);
+        let of_stage = |(at, r): (&(StageId, _), &mapfold_coord::PartRecord)| (at.0 == id).then(|| from_log(&r.data))?;
+        self.earlier = self.replay.parts.iter().filter_map(of_stage).collect();
+        self.folder = Some(folder);
+        Ok(())
+    }
+
+    /// Opens the streams, dropping earlier parts whose bytes are not as they were.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn streams(&mut self, hold: u64) -> Result<Streams> {
+        let streams = match self.open_streams(hold) {
+            Err(_) if !self.earlier.is_empty() => {
+                self.earlier.clear();
+                self.open_streams(hold)?
+            }
+            opened => opened?,
+        };
+        let before = self.earlier.len();
+        self.earlier.retain(|r| streams.verify(r));
+        if self.earlier.len() == before { Ok(streams) } else { self.open_streams(hold) }
+    }
+
+    fn open_streams(&self, hold: u64) -> Result<Streams> {
+        let splits = self.stage.domain().splits();
+        Streams::open(&self.stores, &self.dir, self.output(), splits, hold, &self.earlier)
+    }
+
+    /// Splits that need not run again.
+    pub fn done(&self) -> mapfold_coord::Earlier {
+        let done = self.earlier.iter().map(|r| mapfold_coord::SplitId(r.split)).collect();
+        mapfold_coord::Earlier { done, ..Default::default() }
+    }
+
+    /// Whether an earlier run had decided already: only publishing is left.
+    pub fn is_decided(&self) -> bool {
+        self.decided.as_ref().is_some_and(|m| m.kind == Decision::Committed)
+    }
+
+    /// Writes log entries of this output's stage.
+    ///
+    /// # Errors
+    /// When the log cannot be written, or another coordinator has taken over.
+    pub fn append(&mut self, entries: &[LogEntry]) -> Result<()> {
+        self.folder.as_mut().map_or(Ok(()), |f| f.append(entries)).map_err(coord_error)
+    }
+
+    /// Leaves the work for a later `--resume`; without committed parts, removes it.
+    pub fn leave(&mut self, worth_keeping: bool) {
+        let Some(folder) = self.folder.take() else { return };
+        let done = if worth_keeping { folder.leave() } else { folder.clean() };
+        if let Err(e) = done {
+            tracing::warn!("{}: the work folder could not be left in order: {e}", self.loc());
+        }
+    }
+
+    /// Lays out, decides, publishes, cleans.
+    ///
+    /// # Errors
+    /// Before the decision: nothing is visible. After it: `--resume` publishes.
+    pub fn publish(&mut self, streams: &Streams, parts: &[PartRecord], threads: usize) -> Result<OutputDone> {
+        let units = PoolUnits { streams, threads };
+        let pieces = self.output().lay_out(&FinishCx { parts, units: &units })?;
+        let (name, bytes, in_place) = self.assemble(streams, pieces)?;
+        let file = FileRecord { name: self.loc().name().to_string(), size: bytes, checksum: String::new() };
+        let folder = self.folder.as_mut().ok_or_else(|| Error::job("the output's claim is gone"))?;
+        let manifest =
+            Manifest { job: folder.job(), kind: Decision::Committed, files: vec![file], data: json!({ "from": name }) };
+        folder.decide(&manifest).map_err(coord_error)?;
+        self.reveal(&name)?;
+        Ok(OutputDone { loc: self.loc().clone(), what: self.output().describe(), bytes, in_place })
+    }
+
+    /// Publishes what an earlier run has decided.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub fn publish_decided(&mut self) -> Result<OutputDone> {
+        let manifest = self.decided.take().ok_or_else(|| Error::job("nothing is decided"))?;
+        let name = manifest.data["from"].as_str().unwrap_or(WHOLE).to_string();
+        if self.stores.exists(&self.dir.join(&name))? {
+            self.reveal(&name)?;
+        } else if let Some(f) = self.folder.take() {
+            f.clean().map_err(coord_error)?; // It was revealed already; only the folder was left.
+        }
+        let bytes = manifest.files.first().map_or(0, |f| f.size);
+        Ok(OutputDone { loc: self.loc().clone(), what: self.output().describe(), bytes, in_place: true })
+    }
+
+    fn reveal(&mut self, name: &str) -> Result<()> {
+        let replace = if self.overwrite { Replace::Allowed } else { Replace::Never };
+        self.stores.rename(&self.dir.join(name), &self.loc().without_fragment(), replace)?;
+        if let Some(folder) = self.folder.take() {
+            folder.clean().map_err(coord_error)?;
+        }
+        Ok(())
+    }
+
+    /// Makes the file: a stream completed in place when its data lies in order, else a copy in order.
+    fn assemble(&self, streams: &Streams, pieces: Vec<Assignment>) -> Result<(String, u64, bool)> {
+        if let Some((stream, header)) = in_place(&pieces, |s| self.output().reserve(s)) {
+            let file = streams.file(stream);
+            file.write_at(0, header)?;
+            let bytes = total(&pieces);
+            file.set_len(bytes)?;
+            file.sync()?;
+            return Ok((stream_name(stream), bytes, true));
+        }
+        let file = self.stores.create_file(&self.dir.join(WHOLE))?;
+        let mut at = 0;
+        for piece in merged(pieces) {
+            at += match &piece {
+                Assignment::Bytes(b) => {
+                    file.write_at(at, b)?;
+                    b.len() as u64
+                }
+                Assignment::Stored { stream, offset, len } => {
+                    file.copy_from(streams.file(*stream).as_ref(), *offset, at, *len)?;
+                    *len
+                }
+            };
+        }
+        file.sync()?;
+        Ok((WHOLE.into(), at, false))
+    }
+}
+
+fn total(pieces: &[Assignment]) -> u64 {
+    pieces.iter().map(|p| match p {
+        Assignment::Bytes(b) => b.len() as u64,
+        Assignment::Stored { len, .. } => *len,
+    }).sum()
+}
+
+/// The stream that is the file once its header is written, if there is one.
+fn in_place(pieces: &[Assignment], reserve: impl Fn(u32) -> u64) -> Option<(u32, &[u8])> {
+    let (Assignment::Bytes(header), rest) = pieces.split_first()? else { return None };
+    let Some(Assignment::Stored { stream, .. }) = rest.first() else { return None };
+    let mut at = header.len() as u64;
+    let follows = rest.iter().all(|p| match p {
+        Assignment::Stored { stream: s, offset, len } if s == stream && *offset == at => {
+            at += len;
+            true
+        }
+        _ => false,
+    });
+    (reserve(*stream) == header.len() as u64 && follows).then_some((*stream, header))
+}
+
+/// Neighbouring ranges as one.
+fn merged(pieces: Vec<Assignment>) -> Vec<Assignment> {
+    let mut out: Vec<Assignment> = Vec::new();
+    for p in pieces {
+        if let (Some(Assignment::Stored { stream: a, offset: x, len: n }), Assignment::Stored { stream, offset, len }) =
+            (out.last_mut(), &p)
+            && a == stream
+            && *x + *n == *offset
+        {
+            *n += len;
+            continue;
+        }
+        out.push(p);
+    }
+    out
+}
+
+/// Work after the splits, on threads of its own (the pool is idle then).
+struct PoolUnits<'a> {
+    streams: &'a Streams,
+    threads: usize,
+}
+
+impl Units for PoolUnits<'_> {
+    fn run(&self, count: u64, make: &(dyn Fn(u64, &Cx<'_>) -> Result<Part> + Sync)) -> Result<Vec<PartRecord>> {
+        let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+        let serve = || {
+            let rooms = Rooms::default();
+            loop {
+                let unit = next.fetch_add(1, Relaxed);
+                if unit >= count {
+                    return;
+                }
+                let cx = Cx::new(&rooms);
+                cx.set_split(unit);
+                let made = crate::guard::guarded(|| make(unit, &cx)).and_then(|part| self.streams.append(unit, part));
+                let failed = made.is_err();
+                done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(made);
+                if failed {
+                    next.store(count, Relaxed);
+                }
+            }
+        };
+        std::thread::scope(|s| (0..self.threads.max(1)).for_each(|_| drop(s.spawn(serve))));
+        let all = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut records = all.into_iter().collect::<Result<Vec<_>>>()?;
+        records.sort_by_key(|r| r.split);
+        Ok(records)
+    }
+
+    fn read(&self, stream: u32, offset: u64, len: usize) -> Result<bytes::Bytes> {
+        Ok(self.streams.file(stream).read_at(offset, len)?)
+    }
+}

@@ -1,0 +1,37 @@
+//! Runs a plan on timely dataflow workers.
+//!
+//! | threads | do | never do |
+//! |---|---|---|
+//! | timely workers ([`worker`]) | leases, grants, exchange, frontiers | user code, decoding, blocking I/O |
+//! | compute pool ([`pool`]) | decode, user closures, encode, under the panic guard | waiting for I/O that was not asked for ahead |
+//! | the store's runtime ([`fetch`]) | reads ahead of need, within the memory plan | CPU work |
+//! | the caller's thread ([`run`]) | commit log every 100 ms, signals | anything else |
+//!
+//! Splits are leased from the coordinator (`mapfold-coord`). An attempt's product is held until the coordinator
+//! grants its emission; then records go through timely's exchange, and parts are appended to working files that
+//! become the output by one rename at the end. Standalone is the same dataflow in one process, without sockets.
+//!
+//! Deliberately absent: file formats, HTTP, starting processes.
+#![warn(missing_docs)]
+
+mod batch;
+mod commit;
+mod fetch;
+mod guard;
+mod measure;
+mod options;
+mod outcome;
+mod pool;
+mod run;
+mod shell;
+mod signal;
+mod streams;
+mod worker;
+
+pub use commit::{WorkState, work_state};
+pub use guard::install_panic_hook;
+pub use measure::{Usage, peak_rss, usage};
+pub use options::{MemoryLimit, RunOptions, default_memory_limit};
+pub use outcome::{OutputDone, RunOutcome, StageDone};
+pub use run::run;
+pub use signal::Cancel;

@@ -1,0 +1,113 @@
+//! What a run may use.
+
+use crate::Cancel;
+use mapfold_coord::{EventLog, OnError};
+use mapfold_plan::memory::{Budget, Chunks};
+use std::sync::Arc;
+
+/// Options of one run. [`RunOptions::default`] suits tests: two threads, one worker, no event log on disk.
+#[derive(Clone)]
+pub struct RunOptions {
+    /// Compute threads.
+    pub threads: usize,
+    /// Timely workers in this process.
+    pub workers: usize,
+    /// Bytes that the process may use.
+    pub memory_limit: u64,
+    /// How splits are cut into windows.
+    pub chunks: Chunks,
+    /// Name of the job, for people.
+    pub name: String,
+    /// Its parameters, free of secrets; part of the fingerprint.
+    pub params: serde_json::Value,
+    /// Go on with an unfinished run of the same job.
+    pub resume: bool,
+    /// Replace an output that exists.
+    pub overwrite: bool,
+    /// What to do when a split has failed for good.
+    pub on_error: OnError,
+    /// Lease splits in a shuffled order (a seed): results must not depend on it.
+    pub shuffle: Option<u64>,
+    /// Who hears of events.
+    pub events: Arc<EventLog>,
+    /// Stops the run from outside.
+    pub cancel: Cancel,
+}
+
+impl Default for RunOptions {
+    fn default() -> Self {
+        RunOptions {
+            threads: 2,
+            workers: 1,
+            memory_limit: 1 << 30,
+            chunks: Chunks::Auto,
+            name: "job".into(),
+            params: serde_json::Value::Null,
+            resume: false,
+            overwrite: false,
+            on_error: OnError::Fail,
+            shuffle: None,
+            events: Arc::new(EventLog::nowhere()),
+            cancel: Cancel::default(),
+        }
+    }
+}
+
+impl RunOptions {
+    /// Memory and threads, as planning wants them.
+    pub fn budget(&self) -> Budget {
+        Budget { limit: self.memory_limit, threads: self.threads as u64 }
+    }
+}
+
+/// A size on the command line: `256MiB`, `4GB` (10⁹), `1.5g`, plain bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemoryLimit(pub u64);
+
+impl std::str::FromStr for MemoryLimit {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        let (number, unit) = text.split_at(split);
+        let bad = || format!("{text:?} is not a size; write 256MiB, 4GiB or 4GB");
+        let number: f64 = number.parse().map_err(|_| bad())?;
+        let factor = match unit.trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1.0,
+            "k" | "kib" => 1024.0,
+            "kb" => 1e3,
+            "m" | "mib" => 1024.0 * 1024.0,
+            "mb" => 1e6,
+            "g" | "gib" => 1024.0 * 1024.0 * 1024.0,
+            "gb" => 1e9,
+            "t" | "tib" => 1024f64.powi(4),
+            "tb" => 1e12,
+            _ => return Err(bad()),
+        };
+        Ok(MemoryLimit((number * factor) as u64))
+    }
+}
+
+/// 70 % of the memory of this machine, or of its control group when that is less.
+pub fn default_memory_limit() -> u64 {
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    let meminfo = read("/proc/meminfo").unwrap_or_default();
+    let total = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"));
+    let total = total.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).map_or(2 << 30, |k| k << 10);
+    let group = read("/sys/fs/cgroup/memory.max").and_then(|t| t.trim().parse::<u64>().ok()).unwrap_or(u64::MAX);
+    total.min(group) / 10 * 7
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_as_people_write_them() {
+        let size = |t: &str| t.parse::<MemoryLimit>().map(|m| m.0);
+        assert_eq!(size("256MiB"), Ok(256 << 20));
+        assert_eq!(size("4GB"), Ok(4_000_000_000));
+        assert_eq!(size("1.5g"), Ok(3 << 29));
+        assert!(size("4 apples").is_err() && size("").is_err());
+    }
+}

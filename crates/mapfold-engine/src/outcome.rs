@@ -1,0 +1,65 @@
+//! What a run gives back.
+
+use crate::Usage;
+use mapfold_coord::{Counters, JobId, PhaseTimes};
+use mapfold_plan::Reported;
+use mapfold_store::Loc;
+
+/// What a run gives back.
+#[derive(Clone, Debug)]
+pub struct RunOutcome {
+    /// The job.
+    pub job: JobId,
+    /// Small results.
+    pub reports: Vec<Reported>,
+    /// Outputs that are there now.
+    pub outputs: Vec<OutputDone>,
+    /// Stages in the order they ran.
+    pub stages: Vec<StageDone>,
+    /// Counters of committed attempts.
+    pub counters: Counters,
+    /// Splits left out, within the allowance.
+    pub skipped: u64,
+    /// CPU and wall time of the process while the job ran.
+    pub usage: Usage,
+    /// Most bytes resident at once, of the whole process.
+    pub peak_bytes: u64,
+    /// What the plan predicted.
+    pub predicted_peak_bytes: u64,
+    /// Bytes read from inputs.
+    pub bytes_read: u64,
+    /// Bytes of the outputs.
+    pub bytes_written: u64,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// An output that is there now.
+#[derive(Clone, Debug)]
+pub struct OutputDone {
+    /// Where.
+    pub loc: Loc,
+    /// What it is.
+    pub what: String,
+    /// Bytes.
+    pub bytes: u64,
+    /// Whether the data was written once, in place, without a copy at the end.
+    pub in_place: bool,
+}
+
+/// A stage that is over.
+#[derive(Clone, Debug)]
+pub struct StageDone {
+    /// Its label.
+    pub label: String,
+    /// Its splits.
+    pub splits: u64,
+    /// Splits that an earlier run had committed.
+    pub resumed: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+    /// Seconds from its start to its end.
+    pub wall_seconds: f64,
+    /// Thread time by phase.
+    pub times: PhaseTimes,
+}

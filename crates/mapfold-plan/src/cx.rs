@@ -1,0 +1,125 @@
+//! What a node may use while it computes: fetched bytes, room to reuse, the clock, counters.
+
+use crate::{Clock, Error, FileId, Phase, Result};
+use arrow_array::RecordBatch;
+use bytes::Bytes;
+use std::any::{Any, TypeId};
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// Bytes that the engine fetched ahead for one place.
+pub trait FetchedFiles: Send + Sync {
+    /// The bytes of a range that was named by `needs`.
+    ///
+    /// # Errors
+    /// When the range was not asked for, or its fetch failed.
+    fn bytes(&self, file: FileId, range: &Range<u64>) -> Result<Bytes>;
+}
+
+/// Nothing fetched: templates and stages without files.
+pub struct NoFiles;
+
+impl FetchedFiles for NoFiles {
+    fn bytes(&self, file: FileId, range: &Range<u64>) -> Result<Bytes> {
+        Err(Error::job(format!("bytes {range:?} of file {} were not fetched: the plan did not ask for them", file.0)))
+    }
+}
+
+/// The records of one partition, given once.
+pub type RecordBatches = Vec<RecordBatch>;
+
+/// What a node may use while it computes. One per compute thread; not shared.
+pub struct Cx<'a> {
+    fetched: RefCell<Arc<dyn FetchedFiles>>,
+    records: RefCell<Option<RecordBatches>>,
+    rooms: &'a RefCell<HashMap<TypeId, Box<dyn Any>>>,
+    counters: RefCell<BTreeMap<&'static str, u64>>,
+    template: bool,
+    split: Cell<u64>,
+    /// Where the time goes.
+    pub clock: Clock,
+}
+
+impl<'a> Cx<'a> {
+    /// A context over rooms that live as long as the thread.
+    pub fn new(rooms: &'a RefCell<HashMap<TypeId, Box<dyn Any>>>) -> Cx<'a> {
+        Cx {
+            fetched: RefCell::new(Arc::new(NoFiles)),
+            records: RefCell::new(None),
+            rooms,
+            counters: RefCell::default(),
+            template: false,
+            split: Cell::new(0),
+            clock: Clock::default(),
+        }
+    }
+
+    /// The same for the template run: sources answer with invalid pixels, nothing is read.
+    pub fn template(rooms: &'a RefCell<HashMap<TypeId, Box<dyn Any>>>) -> Cx<'a> {
+        Cx { template: true, ..Cx::new(rooms) }
+    }
+
+    /// Whether this is the template run.
+    pub fn is_template(&self) -> bool {
+        self.template
+    }
+
+    /// The split being computed.
+    pub fn split(&self) -> u64 {
+        self.split.get()
+    }
+
+    /// Says which split is being computed.
+    pub fn set_split(&self, split: u64) {
+        self.split.set(split);
+    }
+
+    /// Bytes fetched for the present place.
+    pub fn fetched(&self) -> Arc<dyn FetchedFiles> {
+        self.fetched.borrow().clone()
+    }
+
+    /// The engine hands over the bytes of the next place.
+    pub fn set_fetched(&self, files: Arc<dyn FetchedFiles>) {
+        *self.fetched.borrow_mut() = files;
+    }
+
+    /// The engine hands over the records of a partition.
+    pub fn set_records(&self, records: RecordBatches) {
+        *self.records.borrow_mut() = Some(records);
+    }
+
+    /// The records of the present partition; they are given once.
+    pub fn take_records(&self) -> RecordBatches {
+        self.records.borrow_mut().take().unwrap_or_default()
+    }
+
+    /// Room of type `R` that this thread keeps from split to split.
+    pub fn with_room<R: Default + 'static, O>(&self, f: impl FnOnce(&mut R) -> O) -> O {
+        let kept = self.rooms.borrow_mut().remove(&TypeId::of::<R>());
+        let mut room = kept.and_then(|b| b.downcast::<R>().ok()).unwrap_or_default();
+        let out = f(&mut room);
+        self.rooms.borrow_mut().insert(TypeId::of::<R>(), room);
+        out
+    }
+
+    /// Adds to a counter; it counts only if this attempt is committed.
+    pub fn count(&self, name: &'static str, n: u64) {
+        *self.counters.borrow_mut().entry(name).or_default() += n;
+    }
+
+    /// The counters of this attempt.
+    pub fn take_counters(&self) -> BTreeMap<&'static str, u64> {
+        std::mem::take(&mut self.counters.borrow_mut())
+    }
+
+    /// Runs `f` as `phase` and goes back to the phase before.
+    pub fn during<O>(&self, phase: Phase, f: impl FnOnce() -> O) -> O {
+        let before = self.clock.enter(phase);
+        let out = f();
+        self.clock.enter(before);
+        out
+    }
+}

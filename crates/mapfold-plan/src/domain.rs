@@ -1,0 +1,155 @@
+//! Where the values of a flow live, and the pieces that a stage is cut into.
+
+use mapfold_grid::{BlockGrid, GeoBox, Shape, Window};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Row and column of a tile of the job's grid, counted in tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TileKey {
+    /// Row of the tile.
+    pub row: u32,
+    /// Column of the tile.
+    pub col: u32,
+}
+
+/// A moment: milliseconds since 1970-01-01 UTC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TimeKey(pub i64);
+
+/// A grid of pixels, at one or several times, cut into superblocks.
+#[derive(Clone, Debug)]
+pub struct RasterDomain {
+    /// The ground.
+    pub grid: Arc<GeoBox>,
+    /// The split of a raster stage: a plan constant, never dependent on threads, workers or memory.
+    pub superblock: Shape,
+    /// The codec tile of the inputs: windows cut along it decode each tile once.
+    pub align: Shape,
+    /// Times of the scenes, ascending; one entry for a flow without time.
+    pub times: Vec<TimeKey>,
+}
+
+impl RasterDomain {
+    /// The superblocks of one scene.
+    pub fn blocks(&self) -> BlockGrid {
+        BlockGrid::new(self.grid.shape, self.superblock)
+    }
+}
+
+/// Where the values of a flow live.
+#[derive(Clone, Debug)]
+pub enum Domain {
+    /// Blocks of pixels.
+    Raster(RasterDomain),
+    /// Numbered units without a place on the ground.
+    Units {
+        /// How many.
+        count: u64,
+    },
+    /// The partitions of an exchange.
+    Partitions {
+        /// Which exchange of the plan.
+        exchange: usize,
+        /// How many: a plan constant.
+        count: u32,
+    },
+}
+
+impl Domain {
+    /// Number of splits of a stage over this domain.
+    pub fn splits(&self) -> u64 {
+        match self {
+            Domain::Raster(r) => (r.blocks().len() * r.times.len()) as u64,
+            Domain::Units { count } => *count,
+            Domain::Partitions { count, .. } => u64::from(*count),
+        }
+    }
+
+    /// The place of split `id`: scene by scene, superblocks row by row.
+    pub fn place(&self, id: u64) -> Place {
+        match self {
+            Domain::Raster(r) => {
+                let per_scene = r.blocks().len().max(1);
+                let (scene, block) = (id as usize / per_scene, id as usize % per_scene);
+                Place::Window { scene, window: r.blocks().window(block) }
+            }
+            Domain::Units { .. } => Place::Unit(id),
+            Domain::Partitions { exchange, .. } => Place::Partition { exchange: *exchange, partition: id as u32 },
+        }
+    }
+}
+
+/// A piece of a domain: what a node is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Pixels of one scene.
+    Window {
+        /// Index into the times of the domain.
+        scene: usize,
+        /// Which pixels.
+        window: Window,
+    },
+    /// One unit.
+    Unit(u64),
+    /// One partition of an exchange.
+    Partition {
+        /// Which exchange.
+        exchange: usize,
+        /// Which partition.
+        partition: u32,
+    },
+}
+
+impl Place {
+    /// Pixels of the place; 0 when it is not on the ground.
+    pub fn pixels(&self) -> u64 {
+        match self {
+            Place::Window { window, .. } => window.pixels() as u64,
+            _ => 0,
+        }
+    }
+
+    /// The window, for nodes that only live on rasters.
+    ///
+    /// # Panics
+    /// When the place is not a window: a fault of the planner, not of data.
+    pub fn window(&self) -> (usize, Window) {
+        match self {
+            Place::Window { scene, window } => (*scene, *window),
+            other => unreachable!("a raster node was asked for {other}"),
+        }
+    }
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Window { scene: 0, window } => write!(f, "{window}"),
+            Place::Window { scene, window } => write!(f, "scene {scene}, {window}"),
+            Place::Unit(u) => write!(f, "unit {u}"),
+            Place::Partition { partition, .. } => write!(f, "partition {partition}"),
+        }
+    }
+}
+
+/// How a split may be cut into windows that are computed one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Windows of at most this shape, row by row.
+    Windows(Shape),
+    /// The split as a whole: a user's reducer wants it in hand.
+    Whole,
+}
+
+impl Cut {
+    /// The windows of a split's place, in the order they are computed.
+    pub fn places(&self, place: Place) -> Vec<Place> {
+        match (self, place) {
+            (Cut::Windows(shape), Place::Window { scene, window }) => {
+                window.tiles(*shape).map(|window| Place::Window { scene, window }).collect()
+            }
+            _ => vec![place],
+        }
+    }
+}

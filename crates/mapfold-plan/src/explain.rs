@@ -1,0 +1,170 @@
+//! What a run would do, without reading a pixel: `--explain`.
+
+use crate::memory::{Budget, Chunks, StageMemory};
+use crate::{Cut, Plan, Result, StageKind};
+use serde::Serialize;
+
+/// A plan, told.
+#[derive(Clone, Debug, Serialize)]
+pub struct Explain {
+    /// Stages in the order they run.
+    pub stages: Vec<StageExplained>,
+    /// Predicted peak of the process in bytes.
+    pub predicted_peak_bytes: u64,
+    /// The limit it was planned for.
+    pub memory_limit_bytes: u64,
+    /// Compute threads.
+    pub threads: u64,
+    /// Changes whenever the results could.
+    pub fingerprint: String,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+}
+
+/// One stage, told.
+#[derive(Clone, Debug, Serialize)]
+pub struct StageExplained {
+    /// Label with the line in the user's source.
+    pub label: String,
+    /// `output`, `exchange`, `report`.
+    pub kind: &'static str,
+    /// Steps from the sources on.
+    pub steps: Vec<crate::Step>,
+    /// Number of splits.
+    pub splits: u64,
+    /// Windows that a split is computed in.
+    pub windows_per_split: u64,
+    /// Rows and columns of a window, for rasters.
+    pub window: Option<[usize; 2]>,
+    /// Bytes of all inputs.
+    pub input_bytes: u64,
+    /// Source pixels read per pixel of output.
+    pub recompute_factor: f64,
+    /// Where the output goes and what it is.
+    pub output: Option<OutputExplained>,
+    /// Predicted peak in bytes while this stage runs.
+    pub peak_bytes: u64,
+    /// Of it, one window's values.
+    pub window_bytes: u64,
+}
+
+/// An output, told.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutputExplained {
+    /// Where (redacted).
+    pub loc: String,
+    /// What.
+    pub what: String,
+    /// Estimated bytes: likely.
+    pub likely_bytes: u64,
+    /// Estimated bytes: at most.
+    pub most_bytes: u64,
+}
+
+/// Tells a plan.
+///
+/// # Errors
+/// When it does not fit into memory.
+pub fn explain(plan: &Plan, budget: Budget, chunks: Chunks, params: &serde_json::Value) -> Result<Explain> {
+    let mut stages = Vec::new();
+    for stage in plan.stages() {
+        let memory = budget.plan(stage.as_ref(), chunks)?;
+        stages.push(told(stage.as_ref(), &memory));
+    }
+    Ok(Explain {
+        predicted_peak_bytes: stages.iter().map(|s| s.peak_bytes).max().unwrap_or(crate::memory::BASE),
+        memory_limit_bytes: budget.limit,
+        threads: budget.threads,
+        fingerprint: format!("{:032x}", plan.fingerprint(params)),
+        warnings: plan.warnings(),
+        stages,
+    })
+}
+
+fn told(stage: &dyn crate::Stage, memory: &StageMemory) -> StageExplained {
+    let domain = stage.domain();
+    let middle = domain.place(domain.splits() / 2);
+    let windows = memory.cut.places(middle);
+    let at = windows.get(windows.len() / 2).copied().unwrap_or(middle);
+    let window = match memory.cut {
+        Cut::Windows(s) => Some([s.rows, s.cols]),
+        Cut::Whole => None,
+    };
+    StageExplained {
+        label: stage.label().to_string(),
+        kind: match stage.kind() {
+            StageKind::Output => "output",
+            StageKind::Exchange { .. } => "exchange",
+            StageKind::Report => "report",
+        },
+        steps: stage.steps(),
+        splits: domain.splits(),
+        windows_per_split: windows.len() as u64,
+        window,
+        input_bytes: stage.input_bytes(),
+        recompute_factor: stage.recompute(&at),
+        output: stage.output().map(|o| {
+            let (likely_bytes, most_bytes) = o.estimate();
+            OutputExplained { loc: o.loc().to_string(), what: o.describe(), likely_bytes, most_bytes }
+        }),
+        peak_bytes: memory.peak,
+        window_bytes: memory.window,
+    }
+}
+
+impl Explain {
+    /// As lines for people.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        for (i, s) in self.stages.iter().enumerate() {
+            out += &s.text(i);
+        }
+        out += &format!(
+            "memory    predicted peak {}, limit {}, {} compute threads\n",
+            bytes(self.predicted_peak_bytes),
+            bytes(self.memory_limit_bytes),
+            self.threads
+        );
+        out += &format!("plan      {}\n", self.fingerprint);
+        self.warnings.iter().for_each(|w| out += &format!("warning   {w}\n"));
+        out
+    }
+}
+
+impl StageExplained {
+    fn text(&self, number: usize) -> String {
+        let mut out = format!("stage {number}   {}\n", self.label);
+        for step in &self.steps {
+            let at = if step.at.is_empty() { String::new() } else { format!("   ({})", step.at) };
+            out += &format!("  step    {}{at}\n", step.what);
+        }
+        let window = self.window.map_or(String::new(), |[r, c]| format!(" of at most {r} x {c} pixels"));
+        out += &format!("  splits  {}, each in {} window{}{window}\n", self.splits, self.windows_per_split, plural(self.windows_per_split));
+        out += &format!("  input   {}, recompute factor {:.2}\n", bytes(self.input_bytes), self.recompute_factor);
+        if let Some(o) = &self.output {
+            let size = format!("about {}, at most {}", bytes(o.likely_bytes), bytes(o.most_bytes));
+            out += &format!("  output  {} ({}), {size}\n", o.loc, o.what);
+        }
+        out += &format!("  memory  {} a window, peak {}\n", bytes(self.window_bytes), bytes(self.peak_bytes));
+        out
+    }
+}
+
+fn plural(n: u64) -> &'static str {
+    if n == 1 { "" } else { "s" }
+}
+
+/// Bytes for people: `340 B`, `12.5 MiB`.
+pub fn bytes(n: u64) -> String {
+    let units = ["KiB", "MiB", "GiB", "TiB"];
+    let mut value = n as f64 / 1024.0;
+    if n < 1024 {
+        return format!("{n} B");
+    }
+    let mut unit = 0;
+    while value >= 1024.0 && unit + 1 < units.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", units[unit])
+}

@@ -1,0 +1,128 @@
+//! Pixels borrowed from neighbours.
+//!
+//! A halo asks its input for a larger window, clipped to the image, and fills what lies beyond the edge by rule. No
+//! block travels: the overlap is computed again, and `--explain` shows the factor. Halos compose: the input may have
+//! a halo of its own.
+
+use crate::node::{Need, Node, Step};
+use crate::{Cx, Domain, Flow, Phase, Place, Result};
+use mapfold_grid::{Block, Edge, Neighbours, Padded, Pixel, Window};
+use std::panic::Location;
+use std::sync::Arc;
+
+impl<T: Pixel> Flow<Block<T>> {
+    /// Gives every block `pixels` more pixels on each side.
+    ///
+    /// The result cannot be written as it is: `stencil` (or `map` with [`Padded::trim`]) makes it a block again.
+    #[track_caller]
+    pub fn halo(self, pixels: usize, edge: Edge) -> Flow<Padded<T>> {
+        let at = crate::flow::label(Location::caller());
+        let node = Halo { inner: self.node.clone(), halo: pixels, edge, at };
+        Flow::from_node(&self.plan, Arc::new(node))
+    }
+}
+
+impl<T: Pixel> Flow<Padded<T>> {
+    /// A new value for every pixel from its neighbours, band by band; `None` is invalid.
+    #[track_caller]
+    pub fn stencil<U: Pixel>(self, f: impl Fn(Neighbours<'_, T>) -> Option<U> + Send + Sync + 'static) -> Flow<Block<U>> {
+        self.map(move |padded| padded.stencil(&f))
+    }
+}
+
+struct Halo<T> {
+    inner: Arc<dyn Node<Block<T>>>,
+    halo: usize,
+    edge: Edge,
+    at: String,
+}
+
+impl<T: Pixel> Halo<T> {
+    /// The window to ask the input for: padded, clipped to the image.
+    fn source(&self, at: &Place) -> Place {
+        let (scene, window) = at.window();
+        let Domain::Raster(r) = self.inner.domain() else { unreachable!("halo is a verb of raster flows") };
+        Place::Window { scene, window: window.pad(self.halo).intersect(r.grid.shape.window()) }
+    }
+
+    fn pad(&self, block: &Block<T>, window: Window) -> Padded<T> {
+        let outer = window.pad(self.halo);
+        if block.window() == outer {
+            return Padded::new(block.clone(), self.halo);
+        }
+        Padded::new(spread(block, outer, self.edge), self.halo)
+    }
+}
+
+/// Copies `block` into the larger window `outer`; pixels outside of `block` follow the edge rule.
+fn spread<T: Pixel>(block: &Block<T>, outer: Window, edge: Edge) -> Block<T> {
+    let (inner, n) = (block.window(), outer.pixels());
+    let source = |i: usize| {
+        let (row, col) = (outer.row + (i / outer.cols) as i64, outer.col + (i % outer.cols) as i64);
+        let r = row.clamp(inner.row, inner.row_end() - 1);
+        let c = col.clamp(inner.col, inner.col_end() - 1);
+        let at = (r - inner.row) as usize * inner.cols + (c - inner.col) as usize;
+        (at, (r, c) == (row, col) || edge == Edge::Nearest)
+    };
+    let map: Vec<(usize, bool)> = (0..n).map(source).collect();
+    let mut data = Vec::with_capacity(n * block.band_count());
+    for band in 0..block.band_count() {
+        let values = block.band(band);
+        data.extend(map.iter().map(|&(at, real)| if real { values[at] } else { T::FILL }));
+    }
+    let mask = block.valid_mask();
+    let valid = map.iter().map(|&(at, real)| u8::from(real && mask.is_none_or(|m| m[at] != 0))).collect();
+    Block::new(block.grid().clone(), outer, block.band_count(), data)
+        .expect("one value per pixel and band")
+        .with_nodata(block.nodata().to_vec())
+        .with_valid(Some(valid))
+}
+
+impl<T: Pixel> Node<Padded<T>> for Halo<T> {
+    fn domain(&self) -> &Domain {
+        self.inner.domain()
+    }
+
+    fn eval(&self, at: &Place, cx: &Cx<'_>, emit: &mut dyn FnMut(Padded<T>) -> Result<()>) -> Result<()> {
+        let (_, window) = at.window();
+        self.inner.eval(&self.source(at), cx, &mut |block| {
+            let padded = cx.during(Phase::Compute, || self.pad(&block, window));
+            drop(block);
+            emit(padded)
+        })
+    }
+
+    fn needs(&self, at: &Place, out: &mut Vec<Need>) -> Result<()> {
+        self.inner.needs(&self.source(at), out)
+    }
+
+    fn held(&self, at: &Place) -> u64 {
+        let (scene, window) = at.window();
+        let outer = Place::Window { scene, window: window.pad(self.halo) };
+        self.inner.held(&outer) + outer.pixels()
+    }
+
+    fn memory(&self, at: &Place) -> u64 {
+        let source = self.source(at);
+        // Copied once more, with the mask, and a map of 16 bytes per pixel at the edges of the image.
+        self.inner.memory(&source).max(self.inner.held(&source) + self.held(at) + 16 * source.pixels())
+    }
+
+    fn cuttable(&self) -> bool {
+        self.inner.cuttable()
+    }
+
+    fn recompute(&self, at: &Place) -> f64 {
+        let source = self.source(at);
+        self.inner.recompute(&source) * source.pixels() as f64 / at.pixels().max(1) as f64
+    }
+
+    fn steps(&self, out: &mut Vec<Step>) {
+        self.inner.steps(out);
+        out.push(Step { what: format!("halo {} ({:?})", self.halo, self.edge), at: self.at.clone() });
+    }
+
+    fn input_bytes(&self) -> u64 {
+        self.inner.input_bytes()
+    }
+}

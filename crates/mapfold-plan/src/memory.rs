@@ -1,0 +1,176 @@
+//! The memory of a stage, before it runs: how splits are cut so that the process stays below its limit.
+//!
+//! By construction, not by watching: at any moment a compute thread holds one window's values ([`Stage::memory`]),
+//! one open part writer and the part encoded so far; the read-ahead holds at most its share; parts that wait for
+//! their turn at most theirs. What is counted here is what the engine allows.
+
+use crate::{Cut, Domain, Error, Place, Result, Stage};
+use mapfold_grid::Shape;
+
+/// Bytes of a process that no split accounts for: code, runtimes, allocator slack. Measured (docs: benchmarks).
+pub const BASE: u64 = 24 << 20;
+
+/// What a process may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// `--memory-limit` in bytes.
+    pub limit: u64,
+    /// Compute threads.
+    pub threads: u64,
+}
+
+/// How `--chunks` asks for windows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Chunks {
+    /// As large as serves speed, as small as memory asks.
+    #[default]
+    Auto,
+    /// One codec tile of the input.
+    Native,
+    /// At most this shape.
+    Shape(Shape),
+}
+
+/// The memory plan of a stage.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StageMemory {
+    /// How splits are cut.
+    pub cut: Cut,
+    /// Values of one window, all live ones.
+    pub window: u64,
+    /// One open part writer.
+    pub writer: u64,
+    /// One encoded part.
+    pub part: u64,
+    /// Bytes that one window fetches.
+    pub fetch: u64,
+    /// What the read-ahead may hold in all.
+    pub read_ahead: u64,
+    /// What finished parts may hold that wait for their turn.
+    pub held: u64,
+    /// Predicted peak of the process.
+    pub peak: u64,
+}
+
+impl Budget {
+    /// Half of the limit for computing, a fifth for reading ahead, a tenth for parts that wait.
+    fn share(&self, percent: u64) -> u64 {
+        self.limit.saturating_sub(BASE) * percent / 100
+    }
+
+    /// Plans a stage, cutting its splits as small as the budget asks.
+    ///
+    /// # Errors
+    /// When even the smallest cut does not fit: names what would.
+    pub fn plan(&self, stage: &dyn Stage, chunks: Chunks) -> Result<StageMemory> {
+        let choices = cuts(stage, chunks);
+        let mut best: Option<StageMemory> = None;
+        for cut in choices {
+            let m = self.measure(stage, cut)?;
+            if m.peak <= self.limit {
+                return Ok(m);
+            }
+            best = Some(best.filter(|b| b.peak <= m.peak).unwrap_or(m));
+        }
+        Err(self.refuse(stage, best.map_or(u64::MAX, |m| m.peak), chunks))
+    }
+
+    fn measure(&self, stage: &dyn Stage, cut: Cut) -> Result<StageMemory> {
+        let (mut window, mut fetch, mut writer, mut part) = (0, 0, 0, 0);
+        let out = stage.output();
+        for split in sample(stage.domain().splits()) {
+            let place = stage.domain().place(split);
+            writer = out.map_or(0, |o| o.writer_bytes(&place)).max(writer);
+            part = out.map_or(64 << 10, |o| o.part_bytes(&place)).max(part);
+            let places = cut.places(place);
+            for at in sample(places.len() as u64).map(|i| places[i as usize]) {
+                window = stage.memory(&at).max(window);
+                let bytes = stage.needs(&at)?.iter().map(|n| n.range.end - n.range.start).sum::<u64>();
+                fetch = bytes.max(fetch);
+            }
+        }
+        let read_ahead = (4 * self.threads * fetch).min(self.share(20)).max(2 * fetch);
+        let held = (2 * self.threads * part).min(self.share(10));
+        let finish = out.map_or(0, |o| o.finish_bytes());
+        let running = self.threads * (window + writer + part) + read_ahead + held;
+        let peak = BASE + running.max(self.threads * finish);
+        Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, peak })
+    }
+
+    fn refuse(&self, stage: &dyn Stage, least: u64, chunks: Chunks) -> Error {
+        let mib = |b: u64| b.div_ceil(1 << 20);
+        let what = format!(
+            "the plan needs {} MiB, but the memory limit is {} MiB (--threads {})",
+            mib(least),
+            mib(self.limit),
+            self.threads
+        );
+        let mut remedy = format!("--memory-limit {}MiB", mib(least));
+        if self.threads > 1 {
+            remedy += &format!(", or --threads {}", (self.threads / 2).max(1));
+        }
+        if !stage.cuttable() {
+            remedy += &format!(", or --tile {}", fitting_tile(stage, self));
+        } else if chunks != Chunks::Auto {
+            remedy += ", or --chunks auto";
+        }
+        Error::usage(what).at_stage(stage.label()).with_remedy(remedy)
+    }
+}
+
+/// The largest power-of-two tile whose whole group would fit.
+fn fitting_tile(stage: &dyn Stage, budget: &Budget) -> usize {
+    let Domain::Raster(r) = stage.domain() else { return 256 };
+    let mut edge = r.superblock.rows.max(r.superblock.cols).next_power_of_two() / 2;
+    let fits = |edge: usize| {
+        let at = Place::Window { scene: 0, window: Shape { rows: edge, cols: edge }.window() };
+        BASE + budget.threads * stage.memory(&at) * 3 / 2 < budget.limit
+    };
+    while edge > 64 && !fits(edge) {
+        edge /= 2;
+    }
+    edge
+}
+
+/// Up to nine numbers below `n`, spread evenly, first and last included.
+fn sample(n: u64) -> impl Iterator<Item = u64> {
+    let steps = n.min(9);
+    (0..steps).map(move |i| if steps <= 1 { 0 } else { i * (n - 1) / (steps - 1) })
+}
+
+/// The cuts to try, the preferred first.
+fn cuts(stage: &dyn Stage, chunks: Chunks) -> Vec<Cut> {
+    let Domain::Raster(r) = stage.domain() else { return vec![Cut::Whole] };
+    if !stage.cuttable() {
+        return vec![Cut::Whole];
+    }
+    let (whole, tile) = (r.superblock, r.align);
+    let within = |s: Shape| Shape { rows: s.rows.clamp(1, whole.rows), cols: s.cols.clamp(1, whole.cols) };
+    match chunks {
+        Chunks::Native => vec![Cut::Windows(within(tile))],
+        Chunks::Shape(s) => vec![Cut::Windows(within(s))],
+        Chunks::Auto => auto(whole, within(tile)).into_iter().map(Cut::Windows).collect(),
+    }
+}
+
+/// Strips as wide as the superblock and one codec tile high (or a quarter of a megapixel, for files stored by
+/// rows): each codec tile is decoded once and pixels stay in the cache. Then ever smaller.
+fn auto(whole: Shape, tile: Shape) -> Vec<Shape> {
+    let enough = (256usize << 10).div_ceil(whole.cols.max(1));
+    let rows = (enough.div_ceil(tile.rows) * tile.rows).max(tile.rows).min(whole.rows);
+    let mut out = vec![Shape { rows, cols: whole.cols }];
+    let mut last = out[0];
+    while last.rows > 16 || last.cols > 64 {
+        let next_cols = (last.cols / 2).next_multiple_of(tile.cols).min(last.cols);
+        last = if next_cols < last.cols {
+            Shape { cols: next_cols, ..last }
+        } else if last.rows > 16 {
+            Shape { rows: last.rows.div_ceil(2), ..last }
+        } else {
+            Shape { cols: last.cols.div_ceil(2), ..last }
+        };
+        out.push(last);
+    }
+    out
+}
+

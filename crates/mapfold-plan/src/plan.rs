@@ -1,0 +1,220 @@
+//! The plan of one run: files, recorded answers, stages in order.
+
+use crate::{Error, FileId, Kind, Result, Stage};
+use mapfold_store::{Loc, ObjectInfo, Stores};
+use serde::{Serialize, de::DeserializeOwned};
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+/// Number of a stage, in the order in which the job closed them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, serde::Deserialize)]
+pub struct StageId(pub u32);
+
+/// What the run options say to planning.
+#[derive(Clone, Debug, Default)]
+pub struct PlanOptions {
+    /// Partitions of every exchange; default from the input's bytes.
+    pub partitions: Option<u32>,
+    /// Edge of a superblock in pixels; default 2048, or as the inputs are stored.
+    pub tile: Option<usize>,
+}
+
+/// A file that the plan reads.
+#[derive(Clone, Debug)]
+pub struct FileEntry {
+    /// Where it is.
+    pub loc: Loc,
+    /// Its size and version when the plan was made.
+    pub info: ObjectInfo,
+}
+
+/// One recorded planning answer: what was asked, and what was found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Answer {
+    /// The question, redacted.
+    pub question: String,
+    /// The answer as postcard bytes.
+    pub bytes: Vec<u8>,
+}
+
+#[derive(Default)]
+struct State {
+    files: Vec<FileEntry>,
+    answers: Vec<Answer>,
+    replay: Option<std::vec::IntoIter<Answer>>,
+    stages: Vec<Arc<dyn Stage>>,
+    exchanges: Vec<u32>,
+    warnings: Vec<String>,
+    fault: Option<Error>,
+    settings: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+}
+
+struct Inner {
+    stores: Stores,
+    options: PlanOptions,
+    state: Mutex<State>,
+}
+
+/// What a job function gets: the door to sources, and the list of what it asked for.
+///
+/// ```
+/// use mapfold_plan::*;
+/// let plan = Plan::new(mapfold_store::Stores::new(), PlanOptions::default());
+/// plan.range(10).map(|n| (n % 2, n)).combine::<Sum<u64>>().report("sums").unwrap();
+/// assert_eq!(plan.stages().len(), 2); // map side, then reduce side
+/// ```
+#[derive(Clone)]
+pub struct Plan(Arc<Inner>);
+
+impl Plan {
+    /// An empty plan over these stores.
+    pub fn new(stores: Stores, options: PlanOptions) -> Plan {
+        Plan(Arc::new(Inner { stores, options, state: Mutex::default() }))
+    }
+
+    /// The same, answering planning questions from a record: what members of a job do, without I/O.
+    pub fn replaying(stores: Stores, options: PlanOptions, answers: Vec<Answer>) -> Plan {
+        let plan = Plan::new(stores, options);
+        plan.state().replay = Some(answers.into_iter());
+        plan
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Where files are.
+    pub fn stores(&self) -> &Stores {
+        &self.0.stores
+    }
+
+    /// What the run options say to planning.
+    pub fn options(&self) -> &PlanOptions {
+        &self.0.options
+    }
+
+    /// A typed setting of a format room (reader and writer options), when the command line gave one.
+    pub fn setting<S: Send + Sync + 'static>(&self) -> Option<Arc<S>> {
+        self.state().settings.get(&TypeId::of::<S>()).cloned().and_then(|s| s.downcast().ok())
+    }
+
+    /// Hands a typed setting to the format rooms.
+    pub fn set<S: Send + Sync + 'static>(&self, setting: S) {
+        self.state().settings.insert(TypeId::of::<S>(), Arc::new(setting));
+    }
+
+    /// Asks a planning question once: listings, headers, item lists. The answer is recorded; a replaying plan takes
+    /// the recorded one, in call order, and `find` is not called.
+    ///
+    /// # Errors
+    /// Those of `find`; and when a replayed plan asks something else than the recorded one did.
+    pub fn ask<A: Serialize + DeserializeOwned>(&self, question: &str, find: impl FnOnce() -> Result<A>) -> Result<A> {
+        let question = mapfold_store::redact(question);
+        let recorded = self.state().replay.as_mut().map(Iterator::next);
+        let answer = match recorded {
+            None => Answer { bytes: postcard::to_stdvec(&find()?)?, question },
+            Some(Some(a)) if a.question == question => a,
+            Some(other) => {
+                let had = other.map_or("nothing more".to_string(), |a| format!("{:?}", a.question));
+                let what = format!("the plan asks {question:?}, but the recorded one asked {had}: planning is not deterministic");
+                return Err(Error::new(Kind::Job, what));
+            }
+        };
+        let value = postcard::from_bytes(&answer.bytes)?;
+        self.state().answers.push(answer);
+        Ok(value)
+    }
+
+    /// Registers a file that will be read; the same file twice has one number.
+    pub fn file(&self, loc: &Loc, info: &ObjectInfo) -> FileId {
+        let mut s = self.state();
+        let known = s.files.iter().position(|f| f.loc == *loc);
+        let id = known.unwrap_or_else(|| {
+            s.files.push(FileEntry { loc: loc.clone(), info: info.clone() });
+            s.files.len() - 1
+        });
+        FileId(id as u32)
+    }
+
+    /// Every file of the plan, by number.
+    pub fn files(&self) -> Vec<FileEntry> {
+        self.state().files.clone()
+    }
+
+    /// Every recorded answer, in call order.
+    pub fn answers(&self) -> Vec<Answer> {
+        self.state().answers.clone()
+    }
+
+    /// Adds a closed stage.
+    pub fn close(&self, stage: Arc<dyn Stage>) -> StageId {
+        let mut s = self.state();
+        s.stages.push(stage);
+        StageId(s.stages.len() as u32 - 1)
+    }
+
+    /// Every stage, in an order in which each comes after those it reads from.
+    pub fn stages(&self) -> Vec<Arc<dyn Stage>> {
+        self.state().stages.clone()
+    }
+
+    /// Registers an exchange and fixes its partitions: `--partitions`, else one for every 32 MiB of input, 4 at
+    /// least and 1024 at most. It never depends on threads, workers or memory.
+    pub fn open_exchange(&self, input_bytes: u64) -> (usize, u32) {
+        let count = self.0.options.partitions.unwrap_or_else(|| input_bytes.div_ceil(32 << 20).clamp(4, 1024) as u32);
+        let mut s = self.state();
+        s.exchanges.push(count.max(1));
+        (s.exchanges.len() - 1, count.max(1))
+    }
+
+    /// Partitions of every exchange.
+    pub fn exchanges(&self) -> Vec<u32> {
+        self.state().exchanges.clone()
+    }
+
+    /// Tells the user something once the run starts; each text once.
+    pub fn warn(&self, text: impl Into<String>) {
+        let text = text.into();
+        let mut s = self.state();
+        if !s.warnings.contains(&text) {
+            s.warnings.push(text);
+        }
+    }
+
+    /// Remembers the first fault of a verb that gives no `Result`; [`Plan::check`] gives it before anything runs.
+    pub fn fail(&self, fault: Error) {
+        self.state().fault.get_or_insert(fault);
+    }
+
+    /// The fault that was remembered, if any.
+    ///
+    /// # Errors
+    /// That fault.
+    pub fn check(&self) -> Result<()> {
+        self.state().fault.take().map_or(Ok(()), Err)
+    }
+
+    /// Everything to tell the user.
+    pub fn warnings(&self) -> Vec<String> {
+        self.state().warnings.clone()
+    }
+
+    /// A number that changes whenever the results could: parameters, recorded answers, stages. The engine adds the
+    /// binary's own hash.
+    pub fn fingerprint(&self, params: &serde_json::Value) -> u128 {
+        let mut text = params.to_string();
+        for stage in self.stages() {
+            let steps: Vec<String> = stage.steps().iter().map(|s| format!("{} {}", s.what, s.at)).collect();
+            text += &format!("\n{}|{}|{}", stage.label(), stage.domain().splits(), steps.join(";"));
+        }
+        let s = self.state();
+        text += &format!("\n{:?}", s.exchanges);
+        let mut bytes = text.into_bytes();
+        s.answers.iter().for_each(|a| {
+            bytes.extend_from_slice(a.question.as_bytes());
+            bytes.extend_from_slice(&a.bytes);
+        });
+        xxhash_rust::xxh3::xxh3_128(&bytes)
+    }
+}

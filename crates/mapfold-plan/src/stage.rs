@@ -1,0 +1,189 @@
+//! A closed stage: what the engine runs, without its types.
+
+use crate::node::{Need, Node, Step};
+use crate::sink::{Output, Part, Sink, SinkInput, SinkRun};
+use crate::{Cut, Cx, Domain, Error, Flow, Phase, Place, Result, StageId, template};
+use arrow_array::RecordBatch;
+use mapfold_store::Loc;
+use std::sync::Arc;
+
+/// What becomes of a stage's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageKind {
+    /// Parts of an output.
+    Output,
+    /// Records for an exchange.
+    Exchange {
+        /// Which exchange.
+        exchange: usize,
+        /// Into how many partitions.
+        partitions: u32,
+    },
+    /// A small result, kept in the order of the splits.
+    Report,
+}
+
+/// What one attempt at a split made.
+pub enum Product {
+    /// An encoded part.
+    Part(Part),
+    /// Records by partition.
+    Records(Vec<(u32, RecordBatch)>),
+    /// Values of a report, as JSON texts.
+    Values(Vec<String>),
+}
+
+impl Product {
+    /// Bytes that the product holds in memory.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Product::Part(p) => p.segments.iter().map(|(_, b)| b.len()).sum::<usize>() as u64 + p.meta.len() as u64,
+            Product::Records(r) => r.iter().map(|(_, b)| b.get_array_memory_size()).sum::<usize>() as u64,
+            Product::Values(v) => v.iter().map(String::len).sum::<usize>() as u64,
+        }
+    }
+}
+
+/// Gives the bytes (or records) of a window to the context before it is computed.
+pub type Fetch<'a> = dyn FnMut(&Place, &Cx<'_>) -> Result<()> + 'a;
+
+/// A closed stage.
+pub trait Stage: Send + Sync {
+    /// What becomes of the values.
+    fn kind(&self) -> StageKind;
+    /// `write ndvi.tif at jobs/ndvi/src/lib.rs:21`
+    fn label(&self) -> &str;
+    /// What the splits are pieces of.
+    fn domain(&self) -> &Domain;
+    /// Steps from the sources on.
+    fn steps(&self) -> Vec<Step>;
+    /// Whether a split may be computed in windows.
+    fn cuttable(&self) -> bool;
+    /// Bytes of all inputs.
+    fn input_bytes(&self) -> u64;
+    /// Source pixels read per pixel of output.
+    fn recompute(&self, at: &Place) -> f64;
+    /// Bytes that a window needs, ascending by file and offset, each once.
+    ///
+    /// # Errors
+    /// When the window cannot be had.
+    fn needs(&self, at: &Place) -> Result<Vec<Need>>;
+    /// Bytes alive at most while a window is computed.
+    fn memory(&self, at: &Place) -> u64;
+    /// The output, for stages that write one.
+    fn output(&self) -> Option<&dyn Output> {
+        None
+    }
+    /// One attempt at a split, window by window.
+    ///
+    /// # Errors
+    /// Those of nodes and sink, with stage and place.
+    fn run(&self, split: &Place, cut: Cut, cx: &Cx<'_>, fetch: &mut Fetch<'_>) -> Result<Product>;
+}
+
+/// The needs of a window: sorted, each range once.
+pub(crate) fn sorted_needs<T>(node: &dyn Node<T>, at: &Place) -> Result<Vec<Need>> {
+    let mut out = Vec::new();
+    node.needs(at, &mut out)?;
+    out.sort_unstable_by(|a, b| (a.file, a.range.start, a.range.end).cmp(&(b.file, b.range.start, b.range.end)));
+    out.dedup();
+    Ok(out)
+}
+
+impl<T: 'static> Flow<T> {
+    /// Writes the flow: nothing is visible at `loc` before everything is there.
+    ///
+    /// # Errors
+    /// When the template fails, or the sink cannot take such values.
+    #[track_caller]
+    pub fn write<S: Sink<T>>(self, loc: &Loc, sink: S) -> Result<()> {
+        let at = crate::flow::label(std::panic::Location::caller());
+        let label = format!("write {} at {at}", loc.name());
+        self.plan.check()?;
+        let made = template::run(self.node.as_ref()).map_err(|e| e.at_stage(label.clone()))?;
+        let Some(template) = made.first() else {
+            return Err(Error::usage("the flow gives no value on the template, so the output's shape is unknown").at_stage(label));
+        };
+        let input = SinkInput { plan: &self.plan, loc, domain: self.node.domain(), template };
+        let sink = sink.open(input).map_err(|e| e.at_stage(label.clone()))?;
+        self.plan.close(Arc::new(WriteStage { node: self.node, sink, label }));
+        Ok(())
+    }
+
+    /// Closes the flow as a stage of the caller's making: for format rooms.
+    pub fn close(self, stage: impl FnOnce(Arc<dyn Node<T>>) -> Arc<dyn Stage>) -> StageId {
+        self.plan.close(stage(self.node))
+    }
+}
+
+struct WriteStage<T> {
+    node: Arc<dyn Node<T>>,
+    sink: Box<dyn SinkRun<T>>,
+    label: String,
+}
+
+impl<T: 'static> Stage for WriteStage<T> {
+    fn kind(&self) -> StageKind {
+        StageKind::Output
+    }
+
+    fn label(&self) -> &str {
+        &self.label
+    }
+
+    fn domain(&self) -> &Domain {
+        self.node.domain()
+    }
+
+    fn steps(&self) -> Vec<Step> {
+        let mut out = Vec::new();
+        self.node.steps(&mut out);
+        out.push(Step { what: format!("write {}", self.sink.describe()), at: String::new() });
+        out
+    }
+
+    fn cuttable(&self) -> bool {
+        self.node.cuttable()
+    }
+
+    fn input_bytes(&self) -> u64 {
+        self.node.input_bytes()
+    }
+
+    fn recompute(&self, at: &Place) -> f64 {
+        self.node.recompute(at)
+    }
+
+    fn needs(&self, at: &Place) -> Result<Vec<Need>> {
+        sorted_needs(self.node.as_ref(), at)
+    }
+
+    fn memory(&self, at: &Place) -> u64 {
+        self.node.memory(at)
+    }
+
+    fn output(&self) -> Option<&dyn Output> {
+        Some(self.sink.as_output())
+    }
+
+    fn run(&self, split: &Place, cut: Cut, cx: &Cx<'_>, fetch: &mut Fetch<'_>) -> Result<Product> {
+        let mut writer = self.sink.open_part(split)?;
+        for at in cut.places(*split) {
+            fetch(&at, cx)?;
+            let mut put = false;
+            let here = |e: Error| e.at_stage(self.label.clone()).at_place(at.to_string());
+            self.node.eval(&at, cx, &mut |value| {
+                if std::mem::replace(&mut put, true) {
+                    return Err(Error::job("the flow gives two values for one window of the output"));
+                }
+                cx.during(Phase::Encode, || writer.put(&at, Some(value), cx))
+            }).map_err(here)?;
+            if !put {
+                writer.put(&at, None, cx).map_err(here)?;
+            }
+        }
+        cx.clock.enter(Phase::Encode);
+        let part = writer.finish(cx).map_err(|e| e.at_stage(self.label.clone()).at_place(split.to_string()))?;
+        Ok(Product::Part(part))
+    }
+}

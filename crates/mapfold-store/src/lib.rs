@@ -1,0 +1,57 @@
+//! From a [`Loc`] (a URL or a path) to bytes.
+//!
+//! One small interface over local disk, memory and HTTP(S); HDFS, S3, GCS and Azure come later
+//! behind the same doors. Everything a job reads or writes passes through here, so here live the
+//! promises that must hold everywhere:
+//!
+//! - **exact reads**: a range comes back whole or as [`StoreError::Truncated`], never silently
+//!   shorter or from another place;
+//! - **put if absent** ([`Stores::create`], [`Replace::Never`]): of many writers exactly one wins,
+//!   and what appears under a name appears whole;
+//! - **no secret in a message**: `Display` and `Debug` of a [`Loc`] and of every [`StoreError`] are
+//!   redacted ([`redact`]);
+//! - **retry** of what may pass (429, 5xx, resets), and of nothing else.
+//!
+//! What it deliberately does not do: it knows no file format, it keeps no cache of contents, and it
+//! does not list a store to find out what is true (a decision is a [`Stores::create`]).
+//!
+//! ```
+//! use mapfold_store::{Loc, Stores};
+//! # fn main() -> Result<(), mapfold_store::StoreError> {
+//! let stores = Stores::new();
+//! let loc = Loc::parse("memory://demo/hello.txt")?;
+//! stores.put(&loc, "hello".into())?;
+//! let two = stores.block_on(stores.read(&loc, 1..3))?;
+//! assert_eq!(&two[..], b"el");
+//! # Ok(())
+//! # }
+//! ```
+
+mod closest;
+#[doc(hidden)]
+pub mod conformance;
+mod counters;
+mod error;
+mod http;
+mod loc;
+mod local;
+mod memory;
+mod options;
+mod ranges;
+mod recent;
+mod redact;
+mod retry;
+mod runtime;
+pub mod secret;
+mod stores;
+mod work_file;
+
+pub use closest::closest;
+pub use counters::StoreCounters;
+pub use error::StoreError;
+pub use loc::{Loc, Scheme};
+pub use options::StoreOptions;
+pub use redact::redact;
+pub use secret::Secret;
+pub use stores::{ObjectInfo, Replace, Stores};
+pub use work_file::WorkFile;

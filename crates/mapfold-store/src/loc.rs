@@ -1,0 +1,363 @@
+//! Where something is: a path or a URL, with an optional `#fragment` that names a part of it.
+//!
+//! A [`Loc`] is a value: cheap to clone, ordered, hashable, sent between machines as its text. It
+//! touches no store; only a text with a `#` asks the local disk whether a file of that very name
+//! exists. It shows itself redacted, always; the one door to the full text is [`Loc::as_text`].
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use url::Url;
+
+use crate::redact::{redact, redact_url};
+use crate::{StoreError, closest};
+
+const SCHEMES: [&str; 4] = ["file", "memory", "http", "https"];
+
+/// Which store a [`Loc`] belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// A path on a mounted file system.
+    Local,
+    /// The in-memory store of one [`Stores`](crate::Stores).
+    Memory,
+    /// `http://` or `https://`, read only.
+    Http,
+}
+
+/// A location: local path, `file://`, `memory://name/..` or `http(s)://..`, and a fragment.
+///
+/// ```
+/// use mapfold_store::Loc;
+/// let band = Loc::parse("https://host/s2/scene.tif?sig=abc#B04")?;
+/// assert_eq!(band.name(), "scene.tif");
+/// assert_eq!(band.fragment(), Some("B04"));
+/// assert_eq!(band.to_string(), "https://host/s2/scene.tif?sig=REDACTED#B04");
+/// # Ok::<(), mapfold_store::StoreError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Loc {
+    scheme: Scheme,
+    /// The text without the fragment.
+    base: Arc<str>,
+    fragment: Option<Arc<str>>,
+    /// Base and fragment, as they travel.
+    text: Arc<str>,
+    /// The path of a local location.
+    path: Option<Arc<Path>>,
+}
+
+impl Loc {
+    /// Reads a path or a URL. A `#fragment` at the end is kept apart, unless a local file with that
+    /// whole name exists.
+    ///
+    /// # Errors
+    /// [`StoreError::BadUrl`] for an unknown scheme (with the nearest known one) or a broken URL.
+    pub fn parse(text: &str) -> Result<Loc, StoreError> {
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return parse_path(text);
+        };
+        match scheme.to_ascii_lowercase().as_str() {
+            "file" => parse_file_url(text),
+            "memory" => parse_memory(text, rest),
+            "http" | "https" => parse_http(text),
+            other if is_scheme(other) => Err(unknown_scheme(text, other)),
+            _ => parse_path(text),
+        }
+    }
+
+    /// The local file at exactly `path`; a `#` in it is part of the name.
+    pub fn local(path: impl AsRef<Path>) -> Loc {
+        let path = tidy(path.as_ref());
+        let plain = path.to_str().filter(|text| is_plain(text));
+        let base = plain.map_or_else(|| file_url(&path), str::to_owned);
+        Loc::assemble(Scheme::Local, &base, None, Some(&path))
+    }
+
+    fn assemble(scheme: Scheme, base: &str, fragment: Option<&str>, path: Option<&Path>) -> Loc {
+        let text = match fragment {
+            Some(fragment) => format!("{base}#{fragment}").into(),
+            None => base.into(),
+        };
+        Loc {
+            scheme,
+            base: base.into(),
+            fragment: fragment.map(Into::into),
+            text,
+            path: path.map(Into::into),
+        }
+    }
+
+    /// The part after `#`: a band, a page, an array; what it means is the format's business.
+    pub fn fragment(&self) -> Option<&str> {
+        self.fragment.as_deref()
+    }
+
+    /// The same object with this fragment instead.
+    pub fn with_fragment(&self, fragment: &str) -> Loc {
+        Loc::assemble(
+            self.scheme,
+            &self.base,
+            Some(fragment),
+            self.path.as_deref(),
+        )
+    }
+
+    /// The object as a whole.
+    pub fn without_fragment(&self) -> Loc {
+        Loc::assemble(self.scheme, &self.base, None, self.path.as_deref())
+    }
+
+    /// The store this location belongs to.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The path, for a local location.
+    pub fn local_path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// The last path component, without query and fragment; empty for a root.
+    pub fn name(&self) -> &str {
+        if let Some(path) = &self.path {
+            return path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or("");
+        }
+        let (path, _) = split_query(&self.base);
+        let after = path.find("://").map_or(0, |at| at + 3);
+        let path = path[after..].trim_end_matches('/');
+        path.rsplit_once('/').map_or("", |(_, name)| name)
+    }
+
+    /// The location called `name` beside this one. A query (a signature) is kept: it often covers
+    /// the whole folder.
+    pub fn sibling(&self, name: &str) -> Loc {
+        if let Some(path) = &self.path {
+            return Loc::local(path.with_file_name(name));
+        }
+        self.parent()
+            .unwrap_or_else(|| self.without_fragment())
+            .join(name)
+    }
+
+    /// The location called `name` (which may hold `/`) inside this folder. A query is kept.
+    pub fn join(&self, name: &str) -> Loc {
+        if let Some(path) = &self.path {
+            return Loc::local(path.join(name));
+        }
+        let (path, query) = split_query(&self.base);
+        let name = self.escaped(name.trim_start_matches('/'));
+        let base = format!("{}/{name}{query}", path.trim_end_matches('/'));
+        Loc::assemble(self.scheme, &base, None, None)
+    }
+
+    /// The folder this location lies in; `None` for a root. A query is kept.
+    pub fn parent(&self) -> Option<Loc> {
+        if let Some(path) = &self.path {
+            let parent = path.parent()?;
+            let here = parent.as_os_str().is_empty();
+            return Some(Loc::local(if here { Path::new(".") } else { parent }));
+        }
+        let (path, query) = split_query(&self.base);
+        let path = path.trim_end_matches('/');
+        let start = path.find("://")? + 3;
+        let (folder, _) = path[start..].rsplit_once('/')?;
+        let base = format!("{}{folder}{query}", &path[..start]);
+        Some(Loc::assemble(self.scheme, &base, None, None))
+    }
+
+    /// The full text, secrets included, for parameters that travel to another process.
+    /// **Never print or log it**; `Display` is for that.
+    pub fn as_text(&self) -> &str {
+        &self.text
+    }
+
+    /// Base text without fragment, the identity of the object.
+    pub(crate) fn base(&self) -> &Arc<str> {
+        &self.base
+    }
+
+    /// Name and path of a `memory://` location.
+    pub(crate) fn memory_key(&self) -> &str {
+        self.base.strip_prefix("memory://").unwrap_or(&self.base)
+    }
+
+    /// A plain name made safe for the text of this location.
+    fn escaped(&self, name: &str) -> String {
+        let name = name.replace('#', "%23");
+        match self.scheme {
+            Scheme::Http => name.replace('?', "%3F").replace(' ', "%20"),
+            _ => name,
+        }
+    }
+}
+
+fn parse_path(text: &str) -> Result<Loc, StoreError> {
+    if text.is_empty() {
+        return Err(bad(text, "an empty location"));
+    }
+    if let Some(scheme) = one_slash_scheme(text) {
+        return Err(bad(text, &format!("did you mean {scheme}://...?")));
+    }
+    match split_fragment(text) {
+        Some((path, fragment)) if !Path::new(text).exists() => {
+            Ok(Loc::local(path).with_fragment(fragment))
+        }
+        _ => Ok(Loc::local(text)),
+    }
+}
+
+fn parse_file_url(text: &str) -> Result<Loc, StoreError> {
+    let mut url = Url::parse(text).map_err(|error| bad(text, &error.to_string()))?;
+    let fragment = url.fragment().filter(|f| !f.is_empty()).map(str::to_owned);
+    url.set_fragment(None);
+    let path = url.to_file_path().map_err(|()| {
+        bad(
+            text,
+            "a file URL names a path on this machine: file:///path",
+        )
+    })?;
+    let loc = Loc::local(path);
+    Ok(match fragment {
+        Some(fragment) => loc.with_fragment(&fragment),
+        None => loc,
+    })
+}
+
+fn parse_memory(text: &str, rest: &str) -> Result<Loc, StoreError> {
+    let (path, fragment) = match split_fragment(rest) {
+        Some((path, fragment)) => (path, Some(fragment)),
+        None => (rest, None),
+    };
+    let pieces: Vec<&str> = path.split('/').filter(|piece| !piece.is_empty()).collect();
+    if pieces.is_empty() {
+        return Err(bad(
+            text,
+            "a memory location needs a name: memory://name/path",
+        ));
+    }
+    let base = format!("memory://{}", pieces.join("/").replace('#', "%23"));
+    Ok(Loc::assemble(Scheme::Memory, &base, fragment, None))
+}
+
+fn parse_http(text: &str) -> Result<Loc, StoreError> {
+    // The text is kept as it is: re-encoding a signed query would break the signature.
+    Url::parse(text).map_err(|error| bad(text, &error.to_string()))?;
+    let (base, fragment) = match text.split_once('#') {
+        Some((base, fragment)) => (base, Some(fragment).filter(|f| !f.is_empty())),
+        None => (text, None),
+    };
+    Ok(Loc::assemble(Scheme::Http, base, fragment, None))
+}
+
+/// Splits `scene.tif#B04` at its last `#`; a fragment holds no `/` and is not empty.
+fn split_fragment(text: &str) -> Option<(&str, &str)> {
+    let (base, fragment) = text.rsplit_once('#')?;
+    let good = !base.is_empty() && !base.ends_with('/') && !fragment.is_empty();
+    (good && !fragment.contains('/')).then_some((base, fragment))
+}
+
+fn split_query(base: &str) -> (&str, &str) {
+    base.split_at(base.find('?').unwrap_or(base.len()))
+}
+
+/// True when `text`, parsed on any machine, is this very path without a fragment.
+fn is_plain(text: &str) -> bool {
+    split_fragment(text).is_none() && !text.contains("://") && one_slash_scheme(text).is_none()
+}
+
+/// `http:/host/x`: a URL that lost a slash, as shells and path joins do.
+fn one_slash_scheme(text: &str) -> Option<&str> {
+    let (scheme, _) = text.split_once(":/")?;
+    SCHEMES.contains(&scheme).then_some(scheme)
+}
+
+/// Drops slashes at the end and doubled ones; keeps a relative path relative.
+fn tidy(path: &Path) -> PathBuf {
+    let tidy: PathBuf = path.components().collect();
+    if tidy.as_os_str().is_empty() {
+        PathBuf::from(".")
+    } else {
+        tidy
+    }
+}
+
+fn file_url(path: &Path) -> String {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    match Url::from_file_path(&absolute) {
+        Ok(url) => url.into(),
+        Err(()) => absolute.to_string_lossy().into_owned(),
+    }
+}
+
+fn is_scheme(text: &str) -> bool {
+    text.bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
+        && !text.is_empty()
+}
+
+fn unknown_scheme(text: &str, scheme: &str) -> StoreError {
+    let why = match closest(scheme, SCHEMES) {
+        Some(near) => format!("unknown scheme {scheme}://; did you mean {near}://?"),
+        None => format!("unknown scheme {scheme}://; known are file, memory, http and https"),
+    };
+    bad(text, &why)
+}
+
+fn bad(text: &str, why: &str) -> StoreError {
+    StoreError::BadUrl {
+        loc: if text.is_empty() {
+            "\"\"".into()
+        } else {
+            redact_url(text)
+        },
+        why: why.into(),
+    }
+}
+
+impl fmt::Display for Loc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(path) = &self.path else {
+            return f.write_str(&redact_url(&self.text));
+        };
+        f.write_str(&redact(&path.to_string_lossy()))?;
+        match &self.fragment {
+            Some(fragment) => write!(f, "#{fragment}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Loc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Loc({self})")
+    }
+}
+
+impl FromStr for Loc {
+    type Err = StoreError;
+
+    fn from_str(text: &str) -> Result<Loc, StoreError> {
+        Loc::parse(text)
+    }
+}
+
+impl Serialize for Loc {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Loc {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Loc, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Loc::parse(&text).map_err(serde::de::Error::custom)
+    }
+}

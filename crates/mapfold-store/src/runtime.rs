@@ -1,0 +1,48 @@
+//! The small I/O runtime: two threads, started at the first use.
+//!
+//! Started late so that a command that reads nothing over it starts in milliseconds; shut down
+//! without waiting, so that the last handle may be dropped anywhere, even on the runtime itself.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::OnceLock;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+
+/// Threads that may block in local reads at the same time.
+const BLOCKING_THREADS: usize = 16;
+
+#[derive(Default)]
+pub(crate) struct LazyRuntime(OnceLock<Runtime>);
+
+impl LazyRuntime {
+    pub(crate) fn get(&self) -> &Runtime {
+        self.0.get_or_init(|| {
+            Builder::new_multi_thread()
+                .worker_threads(2)
+                .max_blocking_threads(BLOCKING_THREADS)
+                .thread_name("mapfold-io")
+                .enable_all()
+                .build()
+                .expect("the system refuses two more threads: nothing can be read")
+        })
+    }
+}
+
+impl Drop for LazyRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Runs `future` with timers and sockets of `handle`, whatever executor polls it.
+pub(crate) async fn within<F: Future>(handle: &Handle, future: F) -> F::Output {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let _entered = handle.enter();
+        future.as_mut().poll(cx)
+    })
+    .await
+}

@@ -1,0 +1,97 @@
+//! Files that are written at random places: spills, outputs in the making.
+//!
+//! A [`WorkFile`] promises nothing about visibility: it is a working file, made visible by
+//! [`Stores::rename`](crate::Stores::rename) when it is complete. Object stores have none (their
+//! parts are another idea), so HTTP refuses by name.
+
+use std::fs::File;
+
+use bytes::Bytes;
+
+use crate::{Loc, StoreError};
+
+/// Piece size of a buffered copy.
+const COPY_PIECE: u64 = 1 << 20;
+
+/// A file that can be read and written at any offset (bytes), by many threads at once.
+pub trait WorkFile: Send + Sync {
+    /// Writes all of `bytes` at `offset`; a gap before it reads as zeros.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`], [`StoreError::ReadOnly`] or [`StoreError::Io`].
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError>;
+
+    /// Reads exactly `len` bytes at `offset`.
+    ///
+    /// # Errors
+    /// [`StoreError::Truncated`] when the file ends before.
+    fn read_at(&self, offset: u64, len: usize) -> Result<Bytes, StoreError>;
+
+    /// The length in bytes.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    fn len(&self) -> Result<u64, StoreError>;
+
+    /// True for a length of 0.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.len()? == 0)
+    }
+
+    /// Cuts the file or extends it with zeros.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] or [`StoreError::Io`].
+    fn set_len(&self, len: u64) -> Result<(), StoreError>;
+
+    /// Returns when content and length are on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] or [`StoreError::Io`]; after an error the content is not to be trusted.
+    fn sync(&self) -> Result<(), StoreError>;
+
+    /// Copies `len` bytes of `src` to `dst_offset` of this file, inside the kernel where possible.
+    /// Regions of one and the same file must not overlap.
+    ///
+    /// # Errors
+    /// [`StoreError::Truncated`] when `src` ends before; else those of reading and writing.
+    fn copy_from(
+        &self,
+        src: &dyn WorkFile,
+        src_offset: u64,
+        dst_offset: u64,
+        len: u64,
+    ) -> Result<(), StoreError> {
+        copy_buffered(self, src, src_offset, dst_offset, len)
+    }
+
+    /// Where this file is (redacted when shown).
+    fn loc(&self) -> &Loc;
+
+    /// The file behind a local working file.
+    #[doc(hidden)]
+    fn as_local(&self) -> Option<&File> {
+        None
+    }
+}
+
+/// The copy that works between any two working files.
+pub(crate) fn copy_buffered<W: WorkFile + ?Sized>(
+    dst: &W,
+    src: &dyn WorkFile,
+    src_offset: u64,
+    dst_offset: u64,
+    len: u64,
+) -> Result<(), StoreError> {
+    let mut done = 0;
+    while done < len {
+        let piece = COPY_PIECE.min(len - done);
+        let bytes = src.read_at(src_offset + done, piece as usize)?;
+        dst.write_at(dst_offset + done, &bytes)?;
+        done += piece;
+    }
+    Ok(())
+}

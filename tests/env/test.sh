@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# All tests: unit, conformance, doctests (the book's too), jobs end to end against rasterio and NumPy.
+# Called by `make test`. MAPFOLD_TEST_PYTHON tells the Rust tests which python has the oracles' packages.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+cd "$here/../.."
+. "$here/need.sh"
+
+began=$SECONDS
+need_rust
+MAPFOLD_TEST_PYTHON="$("$here/setup.sh")"
+export MAPFOLD_TEST_PYTHON
+say "oracles: $MAPFOLD_TEST_PYTHON"
+"$MAPFOLD_TEST_PYTHON" -W ignore -m unittest discover -q -s tests/oracle
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace --all-features
+    cargo test --workspace --all-features --doc
+else
+    cargo test --workspace --all-features
+fi
+say "make test: $(((SECONDS - began + 59) / 60)) minutes ($((SECONDS - began)) s)"
