@@ -21,23 +21,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("mapfold-plan", &["mapfold-grid", "mapfold-store"]),
     ("mapfold-coord", &["mapfold-store"]),
     ("mapfold-stac", &["mapfold-grid", "mapfold-store"]),
-    (
-        "mapfold-engine",
-        &["mapfold-plan", "mapfold-store", "mapfold-coord"],
-    ),
-    (
-        "mapfold-raster",
-        &[
-            "mapfold-plan",
-            "mapfold-grid",
-            "mapfold-store",
-            "mapfold-stac",
-        ],
-    ),
-    (
-        "mapfold-vector",
-        &["mapfold-plan", "mapfold-grid", "mapfold-store"],
-    ),
+    ("mapfold-engine", &["mapfold-plan", "mapfold-store", "mapfold-coord"]),
+    ("mapfold-raster", &["mapfold-plan", "mapfold-grid", "mapfold-store", "mapfold-stac"]),
+    ("mapfold-vector", &["mapfold-plan", "mapfold-grid", "mapfold-store"]),
     ("mapfold-records", &["mapfold-plan", "mapfold-store"]),
     ("mapfold-watch", &["mapfold-coord"]),
     ("mapfold-launch", &["mapfold-coord", "mapfold-store"]),
@@ -76,14 +62,7 @@ const DOORS: &[(&str, &[&str])] = &[
 const OF_A_JOB: &[&str] = &["mapfold", "clap", "serde"];
 
 /// Crates of which the default tree must hold one version only: their types cross the rooms.
-const SINGLE: &[&str] = &[
-    "object_store",
-    "arrow-array",
-    "arrow-buffer",
-    "arrow-schema",
-    "arrow-data",
-    "timely",
-];
+const SINGLE: &[&str] = &["object_store", "arrow-array", "arrow-buffer", "arrow-schema", "arrow-data", "timely"];
 
 /// Members that see everything: the end-to-end tests and the book's listings.
 const OBSERVERS: &[&str] = &["mapfold-tests", "mapfold-book"];
@@ -96,22 +75,13 @@ fn text<'a>(value: &'a Value, key: &str) -> &'a str {
 fn members(metadata: &Value) -> Vec<&Value> {
     let ids = metadata["workspace_members"].as_array();
     let is_member = |p: &&Value| ids.is_none_or(|ids| ids.contains(&p["id"]));
-    metadata["packages"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(is_member)
-        .collect()
+    metadata["packages"].as_array().unwrap().iter().filter(is_member).collect()
 }
 
 /// Names of the direct dependencies that ship (normal and build; renamed ones under their real name).
 fn shipped(package: &Value) -> Vec<&str> {
     let dependencies = package["dependencies"].as_array().unwrap();
-    dependencies
-        .iter()
-        .filter(|d| text(d, "kind") != "dev")
-        .map(|d| text(d, "name"))
-        .collect()
+    dependencies.iter().filter(|d| text(d, "kind") != "dev").map(|d| text(d, "name")).collect()
 }
 
 fn is_job(name: &str) -> bool {
@@ -141,16 +111,12 @@ fn wrong_arrows(metadata: &Value) -> Vec<String> {
     for package in &members {
         let from = text(package, "name");
         if allowed(from, "").is_none() {
-            faults.push(format!(
-                "{from} has no line in ARROWS: a new room is a decision"
-            ));
+            faults.push(format!("{from} has no line in ARROWS: a new room is a decision"));
             continue;
         }
         for to in shipped(package).into_iter().filter(|to| ours.contains(to)) {
             if allowed(from, to) == Some(false) {
-                faults.push(format!(
-                    "{from} -> {to} is no arrow of docs/src/architecture.md"
-                ));
+                faults.push(format!("{from} -> {to} is no arrow of docs/src/architecture.md"));
             }
         }
     }
@@ -170,10 +136,7 @@ fn open_doors(metadata: &Value) -> Vec<String> {
                 faults.push(format!("{from} names {to}; only {} may", rooms.join(", ")));
             }
             if is_job(from) && !OF_A_JOB.contains(&to) {
-                faults.push(format!(
-                    "{from} names {to}; a job names {} only",
-                    OF_A_JOB.join(", ")
-                ));
+                faults.push(format!("{from} names {to}; a job names {} only", OF_A_JOB.join(", ")));
             }
         }
     }
@@ -185,11 +148,7 @@ fn unmapped(metadata: &Value, page: &str) -> Vec<String> {
     let names = members(metadata).into_iter().map(|p| text(p, "name"));
     let rooms = names.filter(|n| !OBSERVERS.contains(n) && !is_job(n));
     rooms
-        .filter(|n| {
-            !page
-                .lines()
-                .any(|line| line.starts_with(&format!("| `{n}` |")))
-        })
+        .filter(|n| !page.lines().any(|line| line.starts_with(&format!("| `{n}` |"))))
         .map(|n| format!("{n} has no line in docs/src/architecture.md"))
         .collect()
 }
@@ -200,10 +159,7 @@ fn doubles(metadata: &Value, root: &str) -> Vec<String> {
     let nodes: BTreeMap<&str, &Value> = nodes.iter().map(|n| (text(n, "id"), n)).collect();
     let packages = metadata["packages"].as_array().unwrap();
     let packages: BTreeMap<&str, &Value> = packages.iter().map(|p| (text(p, "id"), p)).collect();
-    let start = members(metadata)
-        .into_iter()
-        .find(|p| text(p, "name") == root)
-        .unwrap();
+    let start = members(metadata).into_iter().find(|p| text(p, "name") == root).unwrap();
     let mut seen = BTreeSet::new();
     let mut open = vec![text(start, "id")];
     while let Some(id) = open.pop() {
@@ -214,26 +170,16 @@ fn doubles(metadata: &Value, root: &str) -> Vec<String> {
         open.extend(deps.iter().filter(|d| ships(d)).map(|d| text(d, "pkg")));
     }
     let versions = |name: &str| -> BTreeSet<&str> {
-        let found = seen
-            .iter()
-            .map(|id| packages[id])
-            .filter(|p| text(p, "name") == name);
+        let found = seen.iter().map(|id| packages[id]).filter(|p| text(p, "name") == name);
         found.map(|p| text(p, "version")).collect()
     };
-    let several = SINGLE
-        .iter()
-        .map(|name| (name, versions(name)))
-        .filter(|(_, v)| v.len() > 1);
-    several
-        .map(|(name, v)| format!("{name} in several versions: {v:?}"))
-        .collect()
+    let several = SINGLE.iter().map(|name| (name, versions(name))).filter(|(_, v)| v.len() > 1);
+    several.map(|(name, v)| format!("{name} in several versions: {v:?}")).collect()
 }
 
 /// Is this edge of the resolved graph more than a development dependency?
 fn ships(edge: &Value) -> bool {
-    edge["dep_kinds"]
-        .as_array()
-        .is_none_or(|kinds| kinds.iter().any(|k| text(k, "kind") != "dev"))
+    edge["dep_kinds"].as_array().is_none_or(|kinds| kinds.iter().any(|k| text(k, "kind") != "dev"))
 }
 
 /// `cargo metadata` of this workspace; offline, for the build has fetched all that is needed for this platform.
@@ -241,16 +187,9 @@ fn metadata(options: &[&str]) -> Value {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
-    command
-        .current_dir(root)
-        .args(["metadata", "--format-version", "1", "--offline"])
-        .args(options);
+    command.current_dir(root).args(["metadata", "--format-version", "1", "--offline"]).args(options);
     let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "cargo metadata: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -258,10 +197,7 @@ fn metadata(options: &[&str]) -> Value {
 fn host() -> String {
     let output = Command::new("rustc").arg("-vV").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .find_map(|line| line.strip_prefix("host: "))
-        .unwrap()
-        .to_owned()
+    text.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_owned()
 }
 
 fn none(faults: &[String]) {
@@ -286,19 +222,14 @@ fn every_room_has_a_line_on_the_page() {
 
 #[test]
 fn one_version_of_what_crosses_rooms() {
-    none(&doubles(
-        &metadata(&["--filter-platform", &host()]),
-        "mapfold-cli",
-    ));
+    none(&doubles(&metadata(&["--filter-platform", &host()]), "mapfold-cli"));
 }
 
 /// A workspace of these crates; each dependency is (name, kind), kind "" as in `[dependencies]`.
 fn fabricated(crates: &[(&str, &[(&str, &str)])]) -> Value {
     let package = |(name, dependencies): &(&str, &[(&str, &str)])| {
         let kind = |k: &str| if k.is_empty() { Value::Null } else { json!(k) };
-        let dependencies = dependencies
-            .iter()
-            .map(|(n, k)| json!({"name": n, "kind": kind(k)}));
+        let dependencies = dependencies.iter().map(|(n, k)| json!({"name": n, "kind": kind(k)}));
         json!({"name": name, "id": name, "dependencies": dependencies.collect::<Vec<_>>()})
     };
     let ids: Vec<&str> = crates.iter().map(|(name, _)| *name).collect();
@@ -310,10 +241,7 @@ fn a_wrong_arrow_is_found() {
     let wrong = fabricated(&[
         ("mapfold-grid", &[("mapfold-store", "")]),
         ("mapfold-store", &[("mapfold-grid", "build")]),
-        (
-            "mapfold-watch",
-            &[("mapfold-engine", "dev"), ("mapfold-coord", "")],
-        ),
+        ("mapfold-watch", &[("mapfold-engine", "dev"), ("mapfold-coord", "")]),
         ("mapfold-engine", &[("mapfold-raster", "")]),
         ("mapfold-raster", &[]),
         ("mapfold-coord", &[]),
@@ -329,16 +257,9 @@ fn a_wrong_arrow_is_found() {
         "mapfold-attic has no line",
     ];
     for arrow in expected {
-        assert!(
-            faults.contains(arrow),
-            "{arrow} was not found in:\n{faults}"
-        );
+        assert!(faults.contains(arrow), "{arrow} was not found in:\n{faults}");
     }
-    assert_eq!(
-        faults.lines().count(),
-        expected.len(),
-        "right arrows and test-only ones are let through:\n{faults}"
-    );
+    assert_eq!(faults.lines().count(), expected.len(), "right arrows and test-only ones are let through:\n{faults}");
 }
 
 #[test]
@@ -347,37 +268,19 @@ fn an_open_door_is_found() {
         ("mapfold-engine", &[("timely", "")]),
         ("mapfold-plan", &[("timely", ""), ("reqwest", "dev")]),
         ("mapfold-raster", &[("object_store", ""), ("gdal", "")]),
-        (
-            "mapfold-job-ndvi",
-            &[
-                ("mapfold", ""),
-                ("clap", ""),
-                ("serde", ""),
-                ("rand", ""),
-                ("tempfile", "dev"),
-            ],
-        ),
+        ("mapfold-job-ndvi", &[("mapfold", ""), ("clap", ""), ("serde", ""), ("rand", ""), ("tempfile", "dev")]),
     ]);
     let faults = open_doors(&wrong);
     let named = |a: &str, b: &str| faults.iter().any(|f| f.contains(a) && f.contains(b));
-    assert!(
-        named("mapfold-plan", "timely") && named("mapfold-raster", "object_store"),
-        "{faults:?}"
-    );
+    assert!(named("mapfold-plan", "timely") && named("mapfold-raster", "object_store"), "{faults:?}");
     assert!(named("mapfold-job-ndvi", "rand"), "{faults:?}");
     assert_eq!(faults.len(), 3, "{faults:?}");
 }
 
 #[test]
 fn a_room_without_a_line_is_found() {
-    let found = unmapped(
-        &fabricated(&[("mapfold-grid", &[]), ("mapfold-attic", &[])]),
-        "| `mapfold-grid` | values |",
-    );
-    assert_eq!(
-        found,
-        ["mapfold-attic has no line in docs/src/architecture.md"]
-    );
+    let found = unmapped(&fabricated(&[("mapfold-grid", &[]), ("mapfold-attic", &[])]), "| `mapfold-grid` | values |");
+    assert_eq!(found, ["mapfold-attic has no line in docs/src/architecture.md"]);
 }
 
 #[test]
@@ -394,8 +297,5 @@ fn a_second_version_is_found() {
             {"id": "58", "deps": []}, {"id": "57", "deps": []},
         ]},
     });
-    assert_eq!(
-        doubles(&tree, "mapfold-cli"),
-        [r#"arrow-array in several versions: {"58", "59"}"#]
-    );
+    assert_eq!(doubles(&tree, "mapfold-cli"), [r#"arrow-array in several versions: {"58", "59"}"#]);
 }

@@ -71,13 +71,27 @@ pub enum NewError {
 }
 
 /// Names that mean something else in a Rust crate.
-const TAKEN: [&str; 14] =
-    ["mapfold", "clap", "serde", "std", "core", "alloc", "test", "self", "super", "crate", "proc_macro", "main", "build", "deps"];
+const TAKEN: [&str; 14] = [
+    "mapfold",
+    "clap",
+    "serde",
+    "std",
+    "core",
+    "alloc",
+    "test",
+    "self",
+    "super",
+    "crate",
+    "proc_macro",
+    "main",
+    "build",
+    "deps",
+];
 /// Keywords cannot name a crate either.
 const KEYWORDS: [&str; 41] = [
-    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum", "extern",
-    "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut",
-    "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type", "use",
+    "abstract", "as", "async", "await", "become", "box", "break", "const", "continue", "do", "dyn", "else", "enum",
+    "extern", "false", "final", "fn", "for", "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move",
+    "mut", "override", "priv", "pub", "ref", "return", "static", "struct", "trait", "true", "try", "type", "use",
 ];
 
 /// Whether cargo takes `name` as a package name and nothing here clashes with it.
@@ -92,7 +106,9 @@ pub fn check_name(name: &str) -> Result<(), NewError> {
     }
     match name.chars().next() {
         None => return bad("it is empty".to_owned()),
-        Some(c) if !c.is_ascii_alphabetic() => return bad(format!("it begins with {c:?}; begin with a letter")),
+        Some(c) if !c.is_ascii_alphabetic() => {
+            return bad(format!("it begins with {c:?}; begin with a letter"));
+        }
         Some(_) => {}
     }
     if name.len() > 64 {
@@ -127,12 +143,15 @@ pub fn files(name: &str, library: &Library) -> Result<Vec<(&'static str, String)
 
 /// Text in TOML: quoted, with what TOML wants escaped.
 fn toml_text(text: &str) -> String {
-    let escaped: String = text.chars().map(|c| match c {
-        '"' => "\\\"".to_owned(),
-        '\\' => "\\\\".to_owned(),
-        c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
-        c => c.to_string(),
-    }).collect();
+    let escaped: String = text
+        .chars()
+        .map(|c| match c {
+            '"' => "\\\"".to_owned(),
+            '\\' => "\\\\".to_owned(),
+            c if c.is_control() => format!("\\u{:04X}", u32::from(c)),
+            c => c.to_string(),
+        })
+        .collect();
     format!("\"{escaped}\"")
 }
 
@@ -212,7 +231,8 @@ mod tests {
         assert!(manifest.contains(r#"name = "my-job""#), "{manifest}");
         assert!(manifest.contains(r#"mapfold = { path = "/src/map\"fold/crates/mapfold" }"#), "{manifest}");
         let after = manifest.split("[dependencies]\n").nth(1).unwrap();
-        let names: Vec<&str> = after.lines().take_while(|l| !l.is_empty()).map(|l| l.split(' ').next().unwrap()).collect();
+        let names: Vec<&str> =
+            after.lines().take_while(|l| !l.is_empty()).map(|l| l.split(' ').next().unwrap()).collect();
         assert_eq!(names, ["mapfold", "clap", "serde"]);
         assert!(files.iter().all(|(_, text)| !text.contains("{{") && text.ends_with('\n')));
     }

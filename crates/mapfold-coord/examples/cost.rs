@@ -6,8 +6,8 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use mapfold_coord::{
-    Action, Coordinator, Costs, Event, EventLog, JobEvent, MemberId, PartRecord, Phase, PhaseTimes,
-    Policy, StageId, StageSpec,
+    Action, Coordinator, Costs, Event, EventLog, JobEvent, MemberId, PartRecord, Phase, PhaseTimes, Policy, StageId,
+    StageSpec,
 };
 
 const SPLITS: u32 = 1_000_000;
@@ -24,67 +24,32 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// Lease, grant and register every split, with three counters each.
 fn machine(name: &str, costs: Costs) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
-    let spec = StageSpec {
-        costs,
-        ..StageSpec::new(STAGE, SPLITS.into())
-    };
+    let spec = StageSpec { costs, ..StageSpec::new(STAGE, SPLITS.into()) };
     let mut coordinator = Coordinator::new(vec![spec], Policy::default())?;
     let made = start.elapsed();
     let mut out = Vec::new();
-    let wish = Event::LeaseWanted {
-        member: MEMBER,
-        stage: STAGE,
-        count: 16,
-    };
+    let wish = Event::LeaseWanted { member: MEMBER, stage: STAGE, count: 16 };
     coordinator.handle(wish, &mut out);
     let mut inbox: Vec<Action> = Vec::new();
     while !out.is_empty() {
         std::mem::swap(&mut inbox, &mut out);
-        inbox
-            .drain(..)
-            .filter_map(|action| answer(&action))
-            .for_each(|event| coordinator.handle(event, &mut out));
+        inbox.drain(..).filter_map(|action| answer(&action)).for_each(|event| coordinator.handle(event, &mut out));
     }
     let done = coordinator.progress().done();
-    report(
-        &format!("state machine, {name} ({made:.1?} to make)"),
-        start.elapsed(),
-        done,
-    );
+    report(&format!("state machine, {name} ({made:.1?} to make)"), start.elapsed(), done);
     Ok(())
 }
 
 fn answer(action: &Action) -> Option<Event> {
     match *action {
-        Action::Lease {
-            member,
-            stage,
-            split,
-            attempt,
-        } => Some(Event::GrantWanted {
-            member,
-            stage,
-            split,
-            attempt,
-        }),
-        Action::Grant {
-            member,
-            stage,
-            split,
-            attempt,
-        } => {
+        Action::Lease { member, stage, split, attempt } => Some(Event::GrantWanted { member, stage, split, attempt }),
+        Action::Grant { member, stage, split, attempt } => {
             let mut record = PartRecord::default();
             record.counters.add("pixels", 262_144);
             record.counters.add("bytes in", 500_000);
             record.counters.add("bytes out", 200_000);
             record.times.add(Phase::Compute, Duration::from_micros(800));
-            Some(Event::Registered {
-                member,
-                stage,
-                split,
-                attempt,
-                record,
-            })
+            Some(Event::Registered { member, stage, split, attempt, record })
         }
         _ => None,
     }
@@ -106,18 +71,11 @@ fn event_log() -> Result<(), Box<dyn Error>> {
         });
     }
     log.end();
-    report(
-        "event log, one event per split",
-        start.elapsed(),
-        SPLITS.into(),
-    );
+    report("event log, one event per split", start.elapsed(), SPLITS.into());
     std::fs::remove_dir_all(folder)?;
     Ok(())
 }
 
 fn report(what: &str, took: Duration, splits: u64) {
-    println!(
-        "{what}: {:.0} ns per split",
-        took.as_nanos() as f64 / splits as f64
-    );
+    println!("{what}: {:.0} ns per split", took.as_nanos() as f64 / splits as f64);
 }

@@ -98,10 +98,7 @@ impl Coordinator {
     fn add_stage(&mut self, spec: StageSpec) -> Result<(), CoordError> {
         let id = spec.id;
         if self.stages.contains_key(&id) {
-            return Err(CoordError::BadPlan {
-                stage: id,
-                why: "it is there already".to_owned(),
-            });
+            return Err(CoordError::BadPlan { stage: id, why: "it is there already".to_owned() });
         }
         let stage = Stage::new(spec)?;
         self.skipped += stage.skipped;
@@ -123,62 +120,15 @@ impl Coordinator {
         match event {
             Event::Joined { .. } => {}
             Event::Heartbeat { at_ms, .. } => self.now_ms = self.now_ms.max(at_ms),
-            Event::LeaseWanted {
-                member,
-                stage,
-                count,
-            } => self.wish(member, stage, count, out),
-            Event::GrantWanted {
-                member,
-                stage,
-                split,
-                attempt,
-            } => {
-                self.grant_wanted(
-                    Try {
-                        member,
-                        stage,
-                        split,
-                        attempt,
-                    },
-                    out,
-                );
+            Event::LeaseWanted { member, stage, count } => self.wish(member, stage, count, out),
+            Event::GrantWanted { member, stage, split, attempt } => {
+                self.grant_wanted(Try { member, stage, split, attempt }, out);
             }
-            Event::Registered {
-                member,
-                stage,
-                split,
-                attempt,
-                record,
-            } => {
-                self.registered(
-                    Try {
-                        member,
-                        stage,
-                        split,
-                        attempt,
-                    },
-                    record,
-                    out,
-                );
+            Event::Registered { member, stage, split, attempt, record } => {
+                self.registered(Try { member, stage, split, attempt }, record, out);
             }
-            Event::Failed {
-                member,
-                stage,
-                split,
-                attempt,
-                failure,
-            } => {
-                self.attempt_failed(
-                    Try {
-                        member,
-                        stage,
-                        split,
-                        attempt,
-                    },
-                    failure,
-                    out,
-                );
+            Event::Failed { member, stage, split, attempt, failure } => {
+                self.attempt_failed(Try { member, stage, split, attempt }, failure, out);
             }
             Event::MemberLost { member } => self.lose(member, out),
             Event::StagePlanned { spec } => self.stage_planned(spec, out),
@@ -193,9 +143,7 @@ impl Coordinator {
     #[must_use]
     pub fn counters(&self) -> Counters {
         let mut sum = Counters::default();
-        self.stages
-            .values()
-            .for_each(|stage| sum.merge(&stage.counters));
+        self.stages.values().for_each(|stage| sum.merge(&stage.counters));
         sum
     }
 
@@ -203,9 +151,7 @@ impl Coordinator {
     #[must_use]
     pub fn times(&self) -> PhaseTimes {
         let mut sum = PhaseTimes::default();
-        self.stages
-            .values()
-            .for_each(|stage| sum.merge(&stage.times));
+        self.stages.values().for_each(|stage| sum.merge(&stage.times));
         sum
     }
 
@@ -232,11 +178,7 @@ impl Coordinator {
         match self.add_stage(spec) {
             Ok(()) => self.finish_stages(out),
             Err(error) => {
-                self.fail(
-                    None,
-                    Failure::new(FailureKind::Internal, error.to_string()),
-                    out,
-                );
+                self.fail(None, Failure::new(FailureKind::Internal, error.to_string()), out);
             }
         }
     }
@@ -256,10 +198,7 @@ impl Coordinator {
     /// Gives the member leases up to what it wants.
     pub(crate) fn fill(&mut self, member: MemberId, stage: StageId, out: &mut Vec<Action>) {
         let (now_ms, patience) = (self.now_ms, self.policy.speculate_after_ms);
-        let wish = self
-            .members
-            .get_mut(&member)
-            .and_then(|m| m.wishes.get_mut(&stage));
+        let wish = self.members.get_mut(&member).and_then(|m| m.wishes.get_mut(&stage));
         let (Some(wish), Some(table)) = (wish, self.stages.get_mut(&stage)) else {
             return;
         };
@@ -269,24 +208,14 @@ impl Coordinator {
                 .or_else(|| patience.and_then(|age_ms| table.speculate(member, now_ms, age_ms)));
             let Some((split, attempt)) = next else { return };
             wish.held += 1;
-            out.push(Action::Lease {
-                member,
-                stage,
-                split,
-                attempt,
-            });
+            out.push(Action::Lease { member, stage, split, attempt });
         }
     }
 
     /// Gives every member leases up to what it wants: after splits have become free.
     pub(crate) fn fill_all(&mut self, stage: StageId, out: &mut Vec<Action>) {
         let hungry = |m: &Member| m.wishes.get(&stage).is_some_and(|w| w.held < w.count);
-        let hungry: Vec<MemberId> = self
-            .members
-            .iter()
-            .filter(|(_, m)| hungry(m))
-            .map(|(id, _)| *id)
-            .collect();
+        let hungry: Vec<MemberId> = self.members.iter().filter(|(_, m)| hungry(m)).map(|(id, _)| *id).collect();
         for member in hungry {
             self.fill(member, stage, out);
         }
@@ -303,24 +232,9 @@ impl Coordinator {
     }
 
     fn grant_wanted(&mut self, asked: Try, out: &mut Vec<Action>) {
-        let Try {
-            member,
-            stage,
-            split,
-            attempt,
-        } = asked;
-        let grant = Action::Grant {
-            member,
-            stage,
-            split,
-            attempt,
-        };
-        let deny = Action::Deny {
-            member,
-            stage,
-            split,
-            attempt,
-        };
+        let Try { member, stage, split, attempt } = asked;
+        let grant = Action::Grant { member, stage, split, attempt };
+        let deny = Action::Deny { member, stage, split, attempt };
         let Some(table) = self.stages.get_mut(&stage).filter(|_| !self.failed) else {
             return out.push(deny);
         };
@@ -340,65 +254,32 @@ impl Coordinator {
         }
         self.give_back(stage, &rivals);
         for rival in rivals {
-            out.push(Action::Revoke {
-                member: rival.member,
-                stage,
-                split,
-                attempt: rival.attempt,
-            });
+            out.push(Action::Revoke { member: rival.member, stage, split, attempt: rival.attempt });
             self.fill(rival.member, stage, out);
         }
     }
 
     fn registered(&mut self, by: Try, record: PartRecord, out: &mut Vec<Action>) {
-        let Try {
-            member,
-            stage,
-            split,
-            attempt,
-        } = by;
-        let deny = Action::Deny {
-            member,
-            stage,
-            split,
-            attempt,
-        };
+        let Try { member, stage, split, attempt } = by;
+        let deny = Action::Deny { member, stage, split, attempt };
         let Some(table) = self.stages.get_mut(&stage).filter(|_| !self.failed) else {
             return out.push(deny);
         };
-        let lease = table
-            .find(split, member, attempt)
-            .map(|lease| lease.granted);
+        let lease = table.find(split, member, attempt).map(|lease| lease.granted);
         match lease {
             _ if !self.policy.grants => {}
             Some(true) => {}
             Some(false) => return, // Nothing may be registered without its grant.
             None if table.won_by(split, attempt) => {
-                return out.push(Action::Accepted {
-                    member,
-                    stage,
-                    split,
-                    attempt,
-                });
+                return out.push(Action::Accepted { member, stage, split, attempt });
             }
             None => return out.push(deny),
         }
         let over = table.register(split, attempt, &record);
-        out.push(Action::Accepted {
-            member,
-            stage,
-            split,
-            attempt,
-        });
+        out.push(Action::Accepted { member, stage, split, attempt });
         if table.kind.logged() {
             let generation = table.generation;
-            out.push(Action::Append(LogEntry::Part {
-                stage,
-                split,
-                attempt,
-                generation,
-                record,
-            }));
+            out.push(Action::Append(LogEntry::Part { stage, split, attempt, generation, record }));
         }
         self.give_back(stage, &over);
         self.fill(member, stage, out);
@@ -406,12 +287,7 @@ impl Coordinator {
     }
 
     pub(crate) fn attempt_failed(&mut self, by: Try, failure: Failure, out: &mut Vec<Action>) {
-        let Try {
-            member,
-            stage,
-            split,
-            attempt,
-        } = by;
+        let Try { member, stage, split, attempt } = by;
         let Some(table) = self.stages.get_mut(&stage).filter(|_| !self.failed) else {
             return;
         };
@@ -430,12 +306,7 @@ impl Coordinator {
             if alone && let Some(table) = self.stages.get_mut(&stage) {
                 table.requeue(split);
             }
-            out.push(Action::Retried {
-                stage,
-                split,
-                attempt,
-                failure,
-            });
+            out.push(Action::Retried { stage, split, attempt, failure });
         }
         self.fill_all(stage, out);
         self.finish(stage, out);
@@ -455,26 +326,12 @@ impl Coordinator {
         table.skip(split);
         self.skipped += 1;
         let (generation, failure2) = (table.generation, failure.clone());
-        out.push(Action::Append(LogEntry::Skipped {
-            stage,
-            split,
-            generation,
-            failure,
-        }));
-        out.push(Action::Skipped {
-            stage,
-            split,
-            failure: failure2,
-        });
+        out.push(Action::Append(LogEntry::Skipped { stage, split, generation, failure }));
+        out.push(Action::Skipped { stage, split, failure: failure2 });
     }
 
     /// Ends the job without a result. The first cause wins.
-    pub(crate) fn fail(
-        &mut self,
-        at: Option<(StageId, SplitId)>,
-        failure: Failure,
-        out: &mut Vec<Action>,
-    ) {
+    pub(crate) fn fail(&mut self, at: Option<(StageId, SplitId)>, failure: Failure, out: &mut Vec<Action>) {
         if self.failed || self.done() {
             return;
         }
@@ -504,10 +361,7 @@ impl Coordinator {
         table.finished = true;
         for (member, known) in &self.members {
             if known.wishes.contains_key(&stage) {
-                out.push(Action::NoMoreSplits {
-                    member: *member,
-                    stage,
-                });
+                out.push(Action::NoMoreSplits { member: *member, stage });
             }
         }
         out.push(Action::StageDone { stage });

@@ -50,9 +50,9 @@ impl LogEntry {
     #[must_use]
     pub fn stage(&self) -> StageId {
         match self {
-            LogEntry::Part { stage, .. }
-            | LogEntry::Skipped { stage, .. }
-            | LogEntry::Generation { stage, .. } => *stage,
+            LogEntry::Part { stage, .. } | LogEntry::Skipped { stage, .. } | LogEntry::Generation { stage, .. } => {
+                *stage
+            }
         }
     }
 
@@ -92,16 +92,8 @@ impl Replay {
                 continue;
             }
             match entry {
-                LogEntry::Part {
-                    stage,
-                    split,
-                    record,
-                    ..
-                } => {
-                    replay
-                        .parts
-                        .entry((*stage, *split))
-                        .or_insert_with(|| record.clone());
+                LogEntry::Part { stage, split, record, .. } => {
+                    replay.parts.entry((*stage, *split)).or_insert_with(|| record.clone());
                 }
                 LogEntry::Skipped { stage, split, .. } => {
                     replay.skipped.insert((*stage, *split));
@@ -118,11 +110,7 @@ impl Replay {
         let of_stage = (stage, SplitId(0))..=(stage, SplitId(u64::MAX));
         let mut earlier = Earlier {
             generation: self.generations.get(&stage).copied().unwrap_or_default(),
-            skipped: self
-                .skipped
-                .range(of_stage.clone())
-                .map(|(_, split)| *split)
-                .collect(),
+            skipped: self.skipped.range(of_stage.clone()).map(|(_, split)| *split).collect(),
             ..Earlier::default()
         };
         for ((_, split), record) in self.parts.range(of_stage) {
@@ -171,26 +159,14 @@ mod tests {
             split: SplitId(split),
             attempt: Attempt(0),
             generation: Generation(generation),
-            record: PartRecord {
-                counters,
-                ..PartRecord::default()
-            },
+            record: PartRecord { counters, ..PartRecord::default() },
         }
     }
 
     #[test]
     fn a_new_generation_discards_the_old_one_and_duplicates_count_once() {
-        let begins = LogEntry::Generation {
-            stage: StageId(0),
-            generation: Generation(1),
-        };
-        let log = [
-            part(0, 0, 1),
-            part(1, 0, 1),
-            begins,
-            part(1, 1, 10),
-            part(1, 1, 10),
-        ];
+        let begins = LogEntry::Generation { stage: StageId(0), generation: Generation(1) };
+        let log = [part(0, 0, 1), part(1, 0, 1), begins, part(1, 1, 10), part(1, 1, 10)];
         let earlier = Replay::of(&log).earlier(StageId(0));
         assert_eq!(earlier.done, [SplitId(1)]);
         assert_eq!(earlier.counters.get("pixels"), 10);

@@ -84,9 +84,7 @@ pub enum CoordError {
         record: String,
     },
     /// The job was decided otherwise.
-    #[error(
-        "{manifest}: the job was already decided, differently; --resume publishes that decision"
-    )]
+    #[error("{manifest}: the job was already decided, differently; --resume publishes that decision")]
     Decided {
         /// The manifest.
         manifest: String,

@@ -244,10 +244,7 @@ impl EventLog {
     /// Subscribers only, no file.
     #[must_use]
     pub fn nowhere() -> EventLog {
-        EventLog {
-            file: Mutex::default(),
-            subscribers: RwLock::default(),
-        }
+        EventLog { file: Mutex::default(), subscribers: RwLock::default() }
     }
 
     /// Where the log is written; `None` when it is not.
@@ -258,20 +255,12 @@ impl EventLog {
 
     /// From now on `subscriber` hears of every event.
     pub fn subscribe(&self, subscriber: Arc<dyn Subscriber>) {
-        self.subscribers
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(subscriber);
+        self.subscribers.write().unwrap_or_else(PoisonError::into_inner).push(subscriber);
     }
 
     /// Reports an event to subscribers and file.
     pub fn emit(&self, event: &JobEvent) {
-        for subscriber in self
-            .subscribers
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .iter()
-        {
+        for subscriber in self.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
             subscriber.event(event);
         }
         self.sink().take(event);
@@ -300,13 +289,7 @@ impl Sink {
         }
         match event {
             JobEvent::SplitLeased { .. } if self.split_lines >= SPLIT_LINES => {}
-            JobEvent::SplitDone {
-                stage,
-                times,
-                bytes_in,
-                bytes_out,
-                ..
-            } if self.split_lines >= SPLIT_LINES => {
+            JobEvent::SplitDone { stage, times, bytes_in, bytes_out, .. } if self.split_lines >= SPLIT_LINES => {
                 let beyond = self.beyond.entry(*stage).or_default();
                 beyond.splits += 1;
                 beyond.times.merge(times);
@@ -338,19 +321,8 @@ impl Sink {
 
     fn write_beyond(&mut self) {
         for (stage, beyond) in std::mem::take(&mut self.beyond) {
-            let Beyond {
-                splits,
-                times,
-                bytes_in,
-                bytes_out,
-            } = beyond;
-            self.write(&JobEvent::SplitsDone {
-                stage,
-                splits,
-                times,
-                bytes_in,
-                bytes_out,
-            });
+            let Beyond { splits, times, bytes_in, bytes_out } = beyond;
+            self.write(&JobEvent::SplitsDone { stage, splits, times, bytes_in, bytes_out });
         }
     }
 
@@ -364,13 +336,9 @@ impl Sink {
         let Some((out, _)) = self.out.as_mut() else {
             return;
         };
-        let line = Line {
-            at_ms: unix_ms(),
-            event,
-        };
-        let result = serde_json::to_writer(&mut *out, &line)
-            .map_err(io::Error::from)
-            .and_then(|()| out.write_all(b"\n"));
+        let line = Line { at_ms: unix_ms(), event };
+        let result =
+            serde_json::to_writer(&mut *out, &line).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"));
         self.give_up_on(result);
     }
 
@@ -386,10 +354,7 @@ impl Sink {
 
 /// All events of a log, oldest first. A last line cut short by a crash is left out.
 pub fn read_events(path: &Path) -> Result<Vec<TimedEvent>, CoordError> {
-    let unreadable = |source| CoordError::Events {
-        path: path.to_owned(),
-        source,
-    };
+    let unreadable = |source| CoordError::Events { path: path.to_owned(), source };
     let mut lines = BufReader::new(File::open(path).map_err(unreadable)?);
     let mut events = Vec::new();
     let mut line = Vec::new();
@@ -411,11 +376,7 @@ pub fn read_events(path: &Path) -> Result<Vec<TimedEvent>, CoordError> {
 /// `~/.local/state`. `None` when neither variable is set.
 #[must_use]
 pub fn jobs_folder() -> Option<PathBuf> {
-    let absolute = |name| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|p| p.is_absolute())
-    };
+    let absolute = |name| std::env::var_os(name).map(PathBuf::from).filter(|p| p.is_absolute());
     let state = absolute("XDG_STATE_HOME").or_else(|| Some(absolute("HOME")?.join(".local/state")));
     Some(state?.join("mapfold/jobs"))
 }
@@ -430,10 +391,7 @@ pub fn event_path(job: &JobId) -> Option<PathBuf> {
 #[must_use]
 pub fn known_jobs() -> Vec<JobId> {
     let entries = jobs_folder().and_then(|folder| std::fs::read_dir(folder).ok());
-    let names = entries
-        .into_iter()
-        .flatten()
-        .filter_map(|e| e.ok()?.file_name().into_string().ok());
+    let names = entries.into_iter().flatten().filter_map(|e| e.ok()?.file_name().into_string().ok());
     names.filter_map(|name| name.parse().ok()).collect()
 }
 
@@ -445,8 +403,6 @@ fn create(path: &Path) -> io::Result<File> {
 }
 
 fn unix_ms() -> u64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -29,9 +29,7 @@ pub struct MemberId(pub u32);
 pub struct StageId(pub u32);
 
 /// How often a pipelined stage pair has been started again, from 0. Lease-only stages stay at 0.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
 macro_rules! display_number {
@@ -74,28 +72,18 @@ impl JobId {
 
     /// The job among `known` whose name is, or begins with, `text` (6 digits or more).
     pub fn find(text: &str, known: &[JobId]) -> Result<JobId, CoordError> {
-        let bad = |why: &str| CoordError::BadJobId {
-            text: text.to_owned(),
-            why: why.to_owned(),
-        };
+        let bad = |why: &str| CoordError::BadJobId { text: text.to_owned(), why: why.to_owned() };
         let prefix = text.to_ascii_lowercase();
         if prefix.len() < MIN_PREFIX || !prefix.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(bad("expected 6 to 32 hexadecimal digits"));
         }
-        let mut hits: Vec<JobId> = known
-            .iter()
-            .copied()
-            .filter(|id| id.to_string().starts_with(&prefix))
-            .collect();
+        let mut hits: Vec<JobId> = known.iter().copied().filter(|id| id.to_string().starts_with(&prefix)).collect();
         hits.sort_unstable();
         hits.dedup();
         match hits.as_slice() {
             [one] => Ok(*one),
             [] => Err(bad("no job of that name is known here")),
-            many => Err(bad(&format!(
-                "{} jobs begin so; give more digits",
-                many.len()
-            ))),
+            many => Err(bad(&format!("{} jobs begin so; give more digits", many.len()))),
         }
     }
 }
@@ -116,10 +104,7 @@ impl FromStr for JobId {
     type Err = CoordError;
 
     fn from_str(text: &str) -> Result<JobId, CoordError> {
-        let bad = || CoordError::BadJobId {
-            text: text.to_owned(),
-            why: "expected 32 hexadecimal digits".to_owned(),
-        };
+        let bad = || CoordError::BadJobId { text: text.to_owned(), why: "expected 32 hexadecimal digits".to_owned() };
         if text.len() != 32 || !text.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err(bad());
         }

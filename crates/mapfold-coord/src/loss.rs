@@ -22,11 +22,7 @@ impl Coordinator {
     }
 
     fn open_stages(&self) -> Vec<StageId> {
-        self.stages
-            .values()
-            .filter(|stage| !stage.finished)
-            .map(|stage| stage.id)
-            .collect()
+        self.stages.values().filter(|stage| !stage.finished).map(|stage| stage.id).collect()
     }
 
     fn lose_silent_members(&mut self, out: &mut Vec<Action>) {
@@ -34,12 +30,7 @@ impl Coordinator {
             return;
         };
         let silent = |last_ms: u64| self.now_ms.saturating_sub(last_ms) > limit;
-        let lost: Vec<MemberId> = self
-            .members
-            .iter()
-            .filter(|(_, m)| silent(m.last_ms))
-            .map(|(id, _)| *id)
-            .collect();
+        let lost: Vec<MemberId> = self.members.iter().filter(|(_, m)| silent(m.last_ms)).map(|(id, _)| *id).collect();
         for member in lost {
             self.lose(member, out);
         }
@@ -56,29 +47,13 @@ impl Coordinator {
             };
             // What a pipelined stage has granted is on its way: only the member's loss ends it.
             let keep_granted = table.kind.group().is_some();
-            let old = |lease: &Lease| {
-                now_ms.saturating_sub(lease.since_ms) > limit && !(keep_granted && lease.granted)
-            };
+            let old = |lease: &Lease| now_ms.saturating_sub(lease.since_ms) > limit && !(keep_granted && lease.granted);
             for (split, lease) in table.leases(old) {
                 let (member, attempt) = (lease.member, lease.attempt);
-                out.push(Action::Revoke {
-                    member,
-                    stage,
-                    split,
-                    attempt,
-                });
+                out.push(Action::Revoke { member, stage, split, attempt });
                 let message = format!("split {split}: attempt {attempt} took more than {limit} ms");
                 let failure = Failure::new(FailureKind::Io, message);
-                self.attempt_failed(
-                    Try {
-                        member,
-                        stage,
-                        split,
-                        attempt,
-                    },
-                    failure,
-                    out,
-                );
+                self.attempt_failed(Try { member, stage, split, attempt }, failure, out);
             }
         }
     }
@@ -118,18 +93,12 @@ impl Coordinator {
         let Some(group) = self.stages.get(&stage).and_then(|table| table.kind.group()) else {
             return;
         };
-        let of_group = self
-            .stages
-            .values()
-            .filter(|table| table.kind.group() == Some(group));
+        let of_group = self.stages.values().filter(|table| table.kind.group() == Some(group));
         let ids: Vec<StageId> = of_group.clone().map(|table| table.id).collect();
         if of_group.clone().all(|table| table.finished) {
             return;
         }
-        let next = of_group
-            .map(|table| table.generation.0 + 1)
-            .max()
-            .unwrap_or(0);
+        let next = of_group.map(|table| table.generation.0 + 1).max().unwrap_or(0);
         if next >= self.policy.max_generations {
             let message = format!("generation {} ended: {}", next - 1, cause.message);
             return self.fail(None, Failure::new(FailureKind::Internal, message), out);
@@ -147,12 +116,7 @@ impl Coordinator {
             return;
         };
         for (split, lease) in table.leases(|lease| self.members.contains_key(&lease.member)) {
-            out.push(Action::Revoke {
-                member: lease.member,
-                stage,
-                split,
-                attempt: lease.attempt,
-            });
+            out.push(Action::Revoke { member: lease.member, stage, split, attempt: lease.attempt });
         }
         self.skipped -= table.skipped;
         table.restart();

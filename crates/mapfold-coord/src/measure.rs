@@ -32,15 +32,8 @@ pub enum Phase {
 
 impl Phase {
     /// All phases, in the order of the work.
-    pub const ALL: [Phase; 7] = [
-        Phase::Read,
-        Phase::Decode,
-        Phase::Compute,
-        Phase::Exchange,
-        Phase::Encode,
-        Phase::Write,
-        Phase::Wait,
-    ];
+    pub const ALL: [Phase; 7] =
+        [Phase::Read, Phase::Decode, Phase::Compute, Phase::Exchange, Phase::Encode, Phase::Write, Phase::Wait];
 
     /// The lower-case name, as in events and reports.
     #[must_use]
@@ -106,12 +99,7 @@ impl PhaseTimes {
 impl Serialize for PhaseTimes {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let spent = |phase: &Phase| self.nanos[*phase as usize] > 0;
-        serializer.collect_map(
-            Phase::ALL
-                .into_iter()
-                .filter(spent)
-                .map(|p| (p.name(), self.nanos[p as usize])),
-        )
+        serializer.collect_map(Phase::ALL.into_iter().filter(spent).map(|p| (p.name(), self.nanos[p as usize])))
     }
 }
 
@@ -191,9 +179,7 @@ mod tests {
 
     #[test]
     fn times_and_counters_survive_json() {
-        let times = PhaseTimes {
-            nanos: [1, 0, 3, 0, 5, 0, u64::MAX],
-        };
+        let times = PhaseTimes { nanos: [1, 0, 3, 0, 5, 0, u64::MAX] };
         let json = serde_json::to_string(&times).unwrap();
         assert_eq!(serde_json::from_str::<PhaseTimes>(&json).unwrap(), times);
         let mut counters = Counters::default();
@@ -206,9 +192,7 @@ mod tests {
 
     #[test]
     fn merging_adds_and_never_wraps() {
-        let mut times = PhaseTimes {
-            nanos: [u64::MAX; 7],
-        };
+        let mut times = PhaseTimes { nanos: [u64::MAX; 7] };
         times.merge(&PhaseTimes { nanos: [1; 7] });
         assert_eq!(times.nanos, [u64::MAX; 7]);
         let mut counters = Counters::default();

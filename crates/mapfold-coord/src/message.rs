@@ -54,11 +54,7 @@ pub struct Failure {
 impl Failure {
     /// A failure without a remedy.
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Failure {
-        Failure {
-            kind,
-            message: message.into(),
-            remedy: None,
-        }
+        Failure { kind, message: message.into(), remedy: None }
     }
 
     /// The same, with what to try next.

@@ -53,10 +53,7 @@ impl Progress {
             cost_total: stage.cost_total,
             generation: stage.generation,
         });
-        Progress {
-            stages: stages.collect(),
-            members: coordinator.members.len() as u64,
-        }
+        Progress { stages: stages.collect(), members: coordinator.members.len() as u64 }
     }
 
     /// Splits registered, in all stages.
@@ -82,10 +79,6 @@ impl Progress {
     pub fn fraction(&self) -> f64 {
         let total: u64 = self.stages.iter().map(|stage| stage.cost_total).sum();
         let done: u64 = self.stages.iter().map(|stage| stage.cost_done).sum();
-        if total == 0 {
-            1.0
-        } else {
-            done as f64 / total as f64
-        }
+        if total == 0 { 1.0 } else { done as f64 / total as f64 }
     }
 }

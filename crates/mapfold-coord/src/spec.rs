@@ -70,13 +70,7 @@ impl StageSpec {
     /// A lease-only stage of uniform splits, none done.
     #[must_use]
     pub fn new(id: StageId, splits: u64) -> StageSpec {
-        StageSpec {
-            id,
-            splits,
-            costs: Costs::Uniform,
-            kind: StageKind::LeaseOnly,
-            earlier: Earlier::default(),
-        }
+        StageSpec { id, splits, costs: Costs::Uniform, kind: StageKind::LeaseOnly, earlier: Earlier::default() }
     }
 }
 
@@ -151,11 +145,7 @@ impl Policy {
     /// For members on other machines: lost after 30 s of silence, speculation after 60 s.
     #[must_use]
     pub fn cluster() -> Policy {
-        Policy {
-            lost_after_ms: Some(30_000),
-            speculate_after_ms: Some(60_000),
-            ..Policy::default()
-        }
+        Policy { lost_after_ms: Some(30_000), speculate_after_ms: Some(60_000), ..Policy::default() }
     }
 
     /// Failures of this kind after which a split has failed for good.

@@ -70,17 +70,11 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub fn new(spec: StageSpec) -> Result<Stage, CoordError> {
-        let bad = |why: String| CoordError::BadPlan {
-            stage: spec.id,
-            why,
-        };
-        let length = usize::try_from(spec.splits)
-            .map_err(|_| bad(format!("{} splits are too many", spec.splits)))?;
+        let bad = |why: String| CoordError::BadPlan { stage: spec.id, why };
+        let length = usize::try_from(spec.splits).map_err(|_| bad(format!("{} splits are too many", spec.splits)))?;
         let costs = match spec.costs {
             Costs::Uniform => Vec::new(),
-            Costs::PerSplit(costs) if costs.len() == length && u32::try_from(length).is_ok() => {
-                costs
-            }
+            Costs::PerSplit(costs) if costs.len() == length && u32::try_from(length).is_ok() => costs,
             Costs::PerSplit(costs) => {
                 return Err(bad(format!("{} costs for {length} splits", costs.len())));
             }
@@ -94,11 +88,7 @@ impl Stage {
             skipped: 0,
             retries: 0,
             cost_done: 0,
-            cost_total: if costs.is_empty() {
-                spec.splits
-            } else {
-                sum(&costs)
-            },
+            cost_total: if costs.is_empty() { spec.splits } else { sum(&costs) },
             counters: spec.earlier.counters,
             times: spec.earlier.times,
             finished: false,
@@ -120,14 +110,8 @@ impl Stage {
     fn take_over(&mut self, splits: &[SplitId], state: State) -> Result<(), CoordError> {
         for split in splits {
             if split.0 >= self.splits {
-                let why = format!(
-                    "the log names split {split} of {}: another plan?",
-                    self.splits
-                );
-                return Err(CoordError::BadPlan {
-                    stage: self.id,
-                    why,
-                });
+                let why = format!("the log names split {split} of {}: another plan?", self.splits);
+                return Err(CoordError::BadPlan { stage: self.id, why });
             }
             if self.state(*split) == State::Waiting {
                 self.close(*split, state);
@@ -196,23 +180,14 @@ impl Stage {
     }
 
     /// Leases a split once more that one other member has held for `age_ms` or longer.
-    pub fn speculate(
-        &mut self,
-        member: MemberId,
-        now_ms: u64,
-        age_ms: u64,
-    ) -> Option<(SplitId, Attempt)> {
+    pub fn speculate(&mut self, member: MemberId, now_ms: u64, age_ms: u64) -> Option<(SplitId, Attempt)> {
         let slow = |leases: &[Lease]| match leases {
             [one] if !one.granted && one.member != member => {
                 (now_ms.saturating_sub(one.since_ms) >= age_ms).then_some(one.since_ms)
             }
             _ => None,
         };
-        let oldest = self
-            .flights
-            .iter()
-            .filter_map(|(split, l)| Some((slow(l)?, *split)))
-            .min()?;
+        let oldest = self.flights.iter().filter_map(|(split, l)| Some((slow(l)?, *split))).min()?;
         let split = SplitId(oldest.1);
         Some((split, self.add_lease(split, member, now_ms)))
     }
@@ -232,28 +207,18 @@ impl Stage {
         };
         self.top = self.top.max(attempt);
         let attempt = Attempt(attempt);
-        leases.push(Lease {
-            member,
-            attempt,
-            since_ms: now_ms,
-            granted: false,
-        });
+        leases.push(Lease { member, attempt, since_ms: now_ms, granted: false });
         attempt
     }
 
     pub fn find(&self, split: SplitId, member: MemberId, attempt: Attempt) -> Option<&Lease> {
         let leases = self.flights.get(&split.0)?;
-        leases
-            .iter()
-            .find(|lease| lease.member == member && lease.attempt == attempt)
+        leases.iter().find(|lease| lease.member == member && lease.attempt == attempt)
     }
 
     /// Whether the split was registered by just this attempt.
     pub fn won_by(&self, split: SplitId, attempt: Attempt) -> bool {
-        let winner = self
-            .tries
-            .get(&split.0)
-            .map_or(Some(self.base), |tries| tries.winner);
+        let winner = self.tries.get(&split.0).map_or(Some(self.base), |tries| tries.winner);
         self.state(split) == State::Done && winner == Some(attempt.0)
     }
 
@@ -273,12 +238,7 @@ impl Stage {
     }
 
     /// Registers the split for good. Returns its leases, which are over.
-    pub fn register(
-        &mut self,
-        split: SplitId,
-        attempt: Attempt,
-        record: &PartRecord,
-    ) -> Vec<Lease> {
+    pub fn register(&mut self, split: SplitId, attempt: Attempt, record: &PartRecord) -> Vec<Lease> {
         if self.state(split) != State::Done && split.0 < self.splits {
             self.close(split, State::Done);
         }
@@ -319,8 +279,7 @@ impl Stage {
 
     pub fn requeue(&mut self, split: SplitId) {
         self.set(split, State::Waiting);
-        self.again
-            .push(Reverse((u32::MAX - self.cost(split), split.0)));
+        self.again.push(Reverse((u32::MAX - self.cost(split), split.0)));
     }
 
     /// All leases that `wanted` picks, in ascending order of split and attempt.
@@ -353,11 +312,7 @@ impl Stage {
 
 impl Tries {
     fn first(base: u32) -> Tries {
-        Tries {
-            next: base + 1,
-            failures: 0,
-            winner: None,
-        }
+        Tries { next: base + 1, failures: 0, winner: None }
     }
 }
 

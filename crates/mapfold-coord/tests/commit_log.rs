@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use mapfold_coord::log::Folder;
 use mapfold_coord::{
-    Attempt, CoordError, Decision, FileRecord, Generation, JobFolder, JobId, LogEntry, Manifest,
-    PartRecord, Replay, SplitId, StageId,
+    Attempt, CoordError, Decision, FileRecord, Generation, JobFolder, JobId, LogEntry, Manifest, PartRecord, Replay,
+    SplitId, StageId,
 };
 use mapfold_store::{Loc, StoreError, Stores};
 use serde_json::json;
@@ -33,11 +33,7 @@ struct Fault {
 
 fn failed() -> StoreError {
     let why = "connection reset".to_owned();
-    StoreError::Network {
-        loc: "work folder".to_owned(),
-        attempts: 3,
-        why,
-    }
+    StoreError::Network { loc: "work folder".to_owned(), attempts: 3, why }
 }
 
 impl Memory {
@@ -69,17 +65,13 @@ impl Folder for Memory {
     fn create(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
         let mut state = self.0.lock().unwrap();
         state.changes += 1;
-        let dead = state
-            .fault
-            .is_some_and(|f| f.deadly && state.changes > f.at_change);
+        let dead = state.fault.is_some_and(|f| f.deadly && state.changes > f.at_change);
         let now = state.fault.filter(|fault| fault.at_change == state.changes);
         if dead || now.is_some_and(|fault| !fault.applied) {
             return Err(failed());
         }
         if state.files.contains_key(name) {
-            return Err(StoreError::AlreadyExists {
-                loc: name.to_owned(),
-            });
+            return Err(StoreError::AlreadyExists { loc: name.to_owned() });
         }
         state.files.insert(name.to_owned(), bytes.to_owned());
         if now.is_some() { Err(failed()) } else { Ok(()) }
@@ -87,10 +79,7 @@ impl Folder for Memory {
 
     fn get(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let state = self.0.lock().unwrap();
-        if state
-            .fault
-            .is_some_and(|f| f.deadly && state.changes >= f.at_change)
-        {
+        if state.fault.is_some_and(|f| f.deadly && state.changes >= f.at_change) {
             return Err(failed());
         }
         Ok(state.files.get(name).cloned())
@@ -103,11 +92,7 @@ impl Folder for Memory {
 
     fn remove_folder(&self, name: &str) -> Result<(), StoreError> {
         let inside = format!("{name}/");
-        self.0
-            .lock()
-            .unwrap()
-            .files
-            .retain(|file, _| !file.starts_with(&inside));
+        self.0.lock().unwrap().files.retain(|file, _| !file.starts_with(&inside));
         Ok(())
     }
 
@@ -131,34 +116,18 @@ fn part(split: u64) -> LogEntry {
         split: SplitId(split),
         attempt: Attempt(0),
         generation: Generation(0),
-        record: PartRecord {
-            data: json!({ "offset": split * 10 }),
-            ..PartRecord::default()
-        },
+        record: PartRecord { data: json!({ "offset": split * 10 }), ..PartRecord::default() },
     }
 }
 
 fn manifest(job: JobId, splits: &[u64]) -> Manifest {
-    let file = |split| FileRecord {
-        name: format!("{split}"),
-        ..FileRecord::default()
-    };
+    let file = |split| FileRecord { name: format!("{split}"), ..FileRecord::default() };
     let files = splits.iter().map(file).collect();
-    Manifest {
-        job,
-        kind: Decision::Committed,
-        files,
-        data: serde_json::Value::Null,
-    }
+    Manifest { job, kind: Decision::Committed, files, data: serde_json::Value::Null }
 }
 
 fn claim(memory: &Memory, overwrite: bool) -> Result<JobFolder, CoordError> {
-    JobFolder::claim_in(
-        Box::new(memory.clone()),
-        &JobId::random().unwrap(),
-        false,
-        overwrite,
-    )
+    JobFolder::claim_in(Box::new(memory.clone()), &JobId::random().unwrap(), false, overwrite)
 }
 
 /// A job of four splits, one record each, from where the log says it stands.
@@ -189,10 +158,7 @@ fn resume(memory: &Memory) -> Result<JobFolder, CoordError> {
 /// The parts in the log, in order, whatever wrote them.
 fn logged(memory: &Memory) -> Vec<u64> {
     let state = memory.0.lock().unwrap();
-    let records = state
-        .files
-        .iter()
-        .filter(|(name, _)| name.starts_with("log/"));
+    let records = state.files.iter().filter(|(name, _)| name.starts_with("log/"));
     let mut splits = Vec::new();
     for (_, bytes) in records {
         let record: serde_json::Value = serde_json::from_slice(bytes).unwrap();
@@ -208,11 +174,7 @@ fn a_crash_at_any_write_then_resume_gives_the_undisturbed_result() {
     for at_change in 1.. {
         for applied in [false, true] {
             let memory = Memory::default();
-            let fault = Fault {
-                at_change,
-                applied,
-                deadly: true,
-            };
+            let fault = Fault { at_change, applied, deadly: true };
             if run(memory.with_fault(Some(fault))).is_ok() {
                 assert!(crashes >= 14, "only {crashes} points were reached");
                 return;
@@ -229,11 +191,7 @@ fn a_crash_at_any_write_then_resume_gives_the_undisturbed_result() {
                 }
                 other => other.unwrap(),
             };
-            assert_eq!(
-                logged(&memory),
-                [0, 1, 2, 3],
-                "change {at_change}, applied {applied}"
-            );
+            assert_eq!(logged(&memory), [0, 1, 2, 3], "change {at_change}, applied {applied}");
             assert_eq!(folder.decided().unwrap().unwrap().files.len(), 4);
         }
     }
@@ -243,12 +201,7 @@ fn a_crash_at_any_write_then_resume_gives_the_undisturbed_result() {
 fn one_lost_answer_anywhere_is_no_fault_at_all() {
     for at_change in 1..=7 {
         let memory = Memory::default();
-        run(memory.with_fault(Some(Fault {
-            at_change,
-            applied: true,
-            deadly: false,
-        })))
-        .unwrap();
+        run(memory.with_fault(Some(Fault { at_change, applied: true, deadly: false }))).unwrap();
         assert_eq!(logged(&memory), [0, 1, 2, 3]);
     }
 }
@@ -257,11 +210,7 @@ fn one_lost_answer_anywhere_is_no_fault_at_all() {
 fn entries_of_a_failed_write_are_written_by_the_next() {
     let memory = Memory::default();
     let mut folder = claim(&memory, false).unwrap();
-    let fault = Fault {
-        at_change: 1,
-        applied: false,
-        deadly: false,
-    };
+    let fault = Fault { at_change: 1, applied: false, deadly: false };
     memory.with_fault(Some(fault));
     folder.append(&[part(0)]).unwrap_err();
     folder.append(&[part(1)]).unwrap();
@@ -308,10 +257,7 @@ fn a_second_job_is_refused_by_name_with_the_remedy() {
     let job = first.job().to_string();
     for overwrite in [false, true] {
         let message = claim(&memory, overwrite).err().unwrap().to_string();
-        assert!(
-            message.contains(&job) && message.contains("is writing"),
-            "{message}"
-        );
+        assert!(message.contains(&job) && message.contains("is writing"), "{message}");
     }
     memory.kill_owner();
     let message = claim(&memory, false).err().unwrap().to_string();
@@ -352,15 +298,9 @@ fn an_output_that_is_there_needs_overwrite_and_an_empty_place_has_nothing_to_res
     let job = JobId::random().unwrap();
     let refused = JobFolder::claim_in(Box::new(memory.clone()), &job, true, false);
     let message = refused.err().unwrap().to_string();
-    assert!(
-        message.contains("out.tif exists") && message.contains("--overwrite"),
-        "{message}"
-    );
+    assert!(message.contains("out.tif exists") && message.contains("--overwrite"), "{message}");
     assert!(JobFolder::claim_in(Box::new(memory.clone()), &job, true, true).is_ok());
-    let nothing = JobFolder::resume_in(Box::new(Memory::default()))
-        .err()
-        .unwrap()
-        .to_string();
+    let nothing = JobFolder::resume_in(Box::new(Memory::default())).err().unwrap().to_string();
     assert!(nothing.contains("run without --resume"), "{nothing}");
 }
 
@@ -380,10 +320,7 @@ fn a_job_on_a_real_store_leaves_nothing_beside_its_output() {
         let again = JobFolder::claim(&stores, &output, &JobId::random().unwrap(), false);
         assert!(matches!(again, Err(CoordError::OutputUnfinished { .. })));
         let (mut folder, plan, entries) = JobFolder::open_for_resume(&stores, &output).unwrap();
-        assert_eq!(
-            (folder.job(), plan, entries.len()),
-            (job, json!({ "splits": 4 }), 2)
-        );
+        assert_eq!((folder.job(), plan, entries.len()), (job, json!({ "splits": 4 }), 2));
         work(&mut folder, &entries).unwrap();
         stores.put(&output, "pixels".into()).unwrap();
         folder.clean().unwrap();
@@ -404,10 +341,7 @@ fn of_many_claims_at_once_one_wins() {
         let claim = || JobFolder::claim(&stores, &output, &JobId::random().unwrap(), true);
         let claims: Vec<_> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(claim)).collect();
-            threads
-                .into_iter()
-                .map(|thread| thread.join().unwrap())
-                .collect()
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let mut won: Vec<JobFolder> = claims.into_iter().filter_map(Result::ok).collect();
         assert_eq!(won.len(), 1, "round {round}");
@@ -427,8 +361,5 @@ fn an_output_in_a_folder_that_is_not_there_is_refused_by_name() {
     let output = Loc::local(disk.path().join("misspelt/out.tif"));
     let refused = JobFolder::claim(&Stores::new(), &output, &JobId::random().unwrap(), false);
     let message = refused.err().unwrap().to_string();
-    assert!(
-        message.contains("there is no folder") && message.contains("misspelt"),
-        "{message}"
-    );
+    assert!(message.contains("there is no folder") && message.contains("misspelt"), "{message}");
 }

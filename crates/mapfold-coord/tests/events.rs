@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use mapfold_coord::events::{EventLog, JobEvent, Outcome, SPLIT_LINES, Subscriber, read_events};
-use mapfold_coord::{
-    Attempt, Counters, Failure, FailureKind, JobId, MemberId, PhaseTimes, SplitId, StageId,
-};
+use mapfold_coord::{Attempt, Counters, Failure, FailureKind, JobId, MemberId, PhaseTimes, SplitId, StageId};
 
 fn split_done(split: u64) -> JobEvent {
     JobEvent::SplitDone {
@@ -59,10 +57,7 @@ fn every_event_is_read_back_as_it_was() {
     let log = EventLog::open_at(&path);
     events.iter().for_each(|event| log.emit(event));
     let read = read_events(&path).unwrap();
-    assert!(
-        read.iter().map(|timed| &timed.event).eq(&events),
-        "{read:?}"
-    );
+    assert!(read.iter().map(|timed| &timed.event).eq(&events), "{read:?}");
 }
 
 #[test]
@@ -81,19 +76,14 @@ fn many_splits_take_few_lines_and_none_is_lost() {
     for timed in &events {
         let (more, read) = match timed.event {
             JobEvent::SplitDone { bytes_in, .. } => (1, bytes_in),
-            JobEvent::SplitsDone {
-                splits, bytes_in, ..
-            } => (splits, bytes_in),
+            JobEvent::SplitsDone { splits, bytes_in, .. } => (splits, bytes_in),
             _ => (0, 0),
         };
         splits += more;
         bytes += read;
     }
     assert_eq!((splits, bytes), (100_000, 1_000_000));
-    assert!(matches!(
-        events.last().unwrap().event,
-        JobEvent::JobEnded { .. }
-    ));
+    assert!(matches!(events.last().unwrap().event, JobEvent::JobEnded { .. }));
 }
 
 #[test]
@@ -102,8 +92,7 @@ fn a_torn_last_line_and_unknown_events_do_not_hide_the_rest() {
     let path = folder.path().join("events.ndjson");
     EventLog::open_at(&path).emit(&split_done(1));
     let mut file = std::fs::File::options().append(true).open(&path).unwrap();
-    file.write_all(b"{\"at_ms\":1,\"event\":\"of_the_future\",\"x\":1}\n{\"at_ms\":2,\"ev")
-        .unwrap();
+    file.write_all(b"{\"at_ms\":1,\"event\":\"of_the_future\",\"x\":1}\n{\"at_ms\":2,\"ev").unwrap();
     let events = read_events(&path).unwrap();
     assert_eq!(events.len(), 2);
     assert_eq!(events[1].event, JobEvent::Unknown);

@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use mapfold_coord::{
-    Action, Attempt, Coordinator, Costs, Counters, Earlier, Event, Failure, FailureKind, LogEntry,
-    MemberId, OnError, PartRecord, Policy, SplitId, StageId, StageKind, StageSpec,
+    Action, Attempt, Coordinator, Costs, Counters, Earlier, Event, Failure, FailureKind, LogEntry, MemberId, OnError,
+    PartRecord, Policy, SplitId, StageId, StageKind, StageSpec,
 };
 
 const STAGE: StageId = StageId(0);
@@ -25,34 +25,19 @@ impl Room {
     }
 
     fn lease(&mut self, member: MemberId, count: u32) -> Vec<(u64, u32)> {
-        leased(&self.tell(Event::LeaseWanted {
-            member,
-            stage: STAGE,
-            count,
-        }))
+        leased(&self.tell(Event::LeaseWanted { member, stage: STAGE, count }))
     }
 
     fn ask(&mut self, member: MemberId, split: u64, attempt: u32) -> Vec<Action> {
         let (split, attempt) = (SplitId(split), Attempt(attempt));
-        self.tell(Event::GrantWanted {
-            member,
-            stage: STAGE,
-            split,
-            attempt,
-        })
+        self.tell(Event::GrantWanted { member, stage: STAGE, split, attempt })
     }
 
     fn register(&mut self, member: MemberId, split: u64, attempt: u32) -> Vec<Action> {
         let mut record = PartRecord::default();
         record.counters.add("pixels", 10);
         let (split, attempt) = (SplitId(split), Attempt(attempt));
-        self.tell(Event::Registered {
-            member,
-            stage: STAGE,
-            split,
-            attempt,
-            record,
-        })
+        self.tell(Event::Registered { member, stage: STAGE, split, attempt, record })
     }
 
     fn finish(&mut self, member: MemberId, split: u64, attempt: u32) -> Vec<Action> {
@@ -64,13 +49,7 @@ impl Room {
     fn fail(&mut self, split: u64, attempt: u32, kind: FailureKind) -> Vec<Action> {
         let (split, attempt) = (SplitId(split), Attempt(attempt));
         let failure = Failure::new(kind, "it broke");
-        self.tell(Event::Failed {
-            member: ALICE,
-            stage: STAGE,
-            split,
-            attempt,
-            failure,
-        })
+        self.tell(Event::Failed { member: ALICE, stage: STAGE, split, attempt, failure })
     }
 }
 
@@ -83,10 +62,7 @@ fn leased(actions: &[Action]) -> Vec<(u64, u32)> {
 }
 
 fn appended(actions: &[Action]) -> usize {
-    actions
-        .iter()
-        .filter(|action| matches!(action, Action::Append(_)))
-        .count()
+    actions.iter().filter(|action| matches!(action, Action::Append(_))).count()
 }
 
 fn failed(actions: &[Action]) -> Option<&Failure> {
@@ -101,26 +77,15 @@ fn equal_splits_come_in_ascending_order_and_a_wish_is_a_level() {
     let mut room = Room::of(4, Policy::default());
     assert_eq!(room.lease(ALICE, 2), [(0, 0), (1, 0)]);
     assert_eq!(room.lease(ALICE, 2), [], "saying it twice gives no more");
-    assert_eq!(
-        leased(&room.finish(ALICE, 0, 0)),
-        [(2, 0)],
-        "one done, one more"
-    );
+    assert_eq!(leased(&room.finish(ALICE, 0, 0)), [(2, 0)], "one done, one more");
     assert_eq!(room.lease(ALICE, 0), []);
-    assert_eq!(
-        leased(&room.finish(ALICE, 1, 0)),
-        [],
-        "none wanted any more"
-    );
+    assert_eq!(leased(&room.finish(ALICE, 1, 0)), [], "none wanted any more");
 }
 
 #[test]
 fn costly_splits_come_first_ties_by_number() {
     let costs = Costs::PerSplit(vec![1, 9, 5, 9]);
-    let spec = StageSpec {
-        costs,
-        ..StageSpec::new(STAGE, 4)
-    };
+    let spec = StageSpec { costs, ..StageSpec::new(STAGE, 4) };
     let mut room = Room(Coordinator::new(vec![spec], Policy::default()).unwrap());
     assert_eq!(room.lease(ALICE, 4), [(1, 0), (3, 0), (2, 0), (0, 0)]);
     room.finish(ALICE, 1, 0);
@@ -132,31 +97,14 @@ fn costly_splits_come_first_ties_by_number() {
 fn the_end_is_said_to_everybody_and_again_to_who_asks_again() {
     let mut room = Room::of(1, Policy::default());
     room.lease(ALICE, 1);
-    assert_eq!(
-        room.lease(BOB, 1),
-        [],
-        "Alice may yet fail: no answer for Bob so far"
-    );
+    assert_eq!(room.lease(BOB, 1), [], "Alice may yet fail: no answer for Bob so far");
     let end = room.finish(ALICE, 0, 0);
     for member in [ALICE, BOB] {
-        assert!(end.contains(&Action::NoMoreSplits {
-            member,
-            stage: STAGE
-        }));
+        assert!(end.contains(&Action::NoMoreSplits { member, stage: STAGE }));
     }
     assert!(end.ends_with(&[Action::StageDone { stage: STAGE }, Action::JobDone]));
-    let again = room.tell(Event::LeaseWanted {
-        member: BOB,
-        stage: STAGE,
-        count: 1,
-    });
-    assert_eq!(
-        again,
-        [Action::NoMoreSplits {
-            member: BOB,
-            stage: STAGE
-        }]
-    );
+    let again = room.tell(Event::LeaseWanted { member: BOB, stage: STAGE, count: 1 });
+    assert_eq!(again, [Action::NoMoreSplits { member: BOB, stage: STAGE }]);
 }
 
 #[test]
@@ -173,19 +121,10 @@ fn nothing_is_registered_without_its_grant_and_nothing_twice() {
     assert_eq!(room.register(ALICE, 0, 0), [], "not granted");
     assert_eq!(room.ask(BOB, 0, 0).len(), 1, "not Bob's: denied");
     assert!(matches!(room.ask(ALICE, 0, 0)[..], [Action::Grant { .. }]));
-    assert!(
-        matches!(room.ask(ALICE, 0, 0)[..], [Action::Grant { .. }]),
-        "the answer was lost"
-    );
+    assert!(matches!(room.ask(ALICE, 0, 0)[..], [Action::Grant { .. }]), "the answer was lost");
     assert_eq!(appended(&room.register(ALICE, 0, 0)), 1);
-    assert!(matches!(
-        room.register(ALICE, 0, 0)[..],
-        [Action::Accepted { .. }]
-    ));
-    assert!(
-        matches!(room.register(ALICE, 0, 1)[..], [Action::Deny { .. }]),
-        "never leased"
-    );
+    assert!(matches!(room.register(ALICE, 0, 0)[..], [Action::Accepted { .. }]));
+    assert!(matches!(room.register(ALICE, 0, 1)[..], [Action::Deny { .. }]), "never leased");
     assert_eq!(room.0.counters().get("pixels"), 10);
 }
 
@@ -202,39 +141,21 @@ fn read_failures_are_tried_three_times_panics_once() {
     let mut room = Room::of(2, Policy::default());
     room.lease(ALICE, 2);
     let out = room.fail(1, 0, FailureKind::Panic);
-    assert!(matches!(
-        &out[..],
-        [Action::JobFailed {
-            at: Some((STAGE, SplitId(1))),
-            ..
-        }]
-    ));
+    assert!(matches!(&out[..], [Action::JobFailed { at: Some((STAGE, SplitId(1))), .. }]));
     assert_eq!(room.fail(0, 0, FailureKind::User), [], "one root cause");
     assert!(matches!(room.ask(ALICE, 0, 0)[..], [Action::Deny { .. }]));
 }
 
 #[test]
 fn bad_splits_are_left_out_within_the_allowance_and_never_a_bad_output() {
-    let policy = Policy {
-        on_error: OnError::Skip { max: 1 },
-        ..Policy::default()
-    };
+    let policy = Policy { on_error: OnError::Skip { max: 1 }, ..Policy::default() };
     let mut room = Room::of(3, policy.clone());
     room.lease(ALICE, 3);
     let out = room.fail(0, 0, FailureKind::Data);
-    assert!(matches!(
-        out[0],
-        Action::Append(LogEntry::Skipped {
-            split: SplitId(0),
-            ..
-        })
-    ));
+    assert!(matches!(out[0], Action::Append(LogEntry::Skipped { split: SplitId(0), .. })));
     assert_eq!(failed(&out), None);
     assert_eq!(room.0.progress().skipped(), 1);
-    assert!(
-        failed(&room.fail(1, 0, FailureKind::Data)).is_some(),
-        "one too many"
-    );
+    assert!(failed(&room.fail(1, 0, FailureKind::Data)).is_some(), "one too many");
 
     let mut room = Room::of(1, policy);
     room.lease(ALICE, 1);
@@ -260,10 +181,7 @@ fn a_lost_members_splits_go_to_others_and_its_late_words_count_for_nothing() {
 
 #[test]
 fn of_two_attempts_the_first_to_ask_wins() {
-    let policy = Policy {
-        speculate_after_ms: Some(100),
-        ..Policy::default()
-    };
+    let policy = Policy { speculate_after_ms: Some(100), ..Policy::default() };
     let mut room = Room::of(1, policy);
     room.lease(ALICE, 1);
     room.lease(BOB, 1);
@@ -271,18 +189,10 @@ fn of_two_attempts_the_first_to_ask_wins() {
     assert_eq!(leased(&room.tell(Event::Tick { now_ms: 100 })), [(0, 1)]);
     let out = room.ask(BOB, 0, 1);
     let (split, attempt) = (SplitId(0), Attempt(0));
-    assert!(out.contains(&Action::Revoke {
-        member: ALICE,
-        stage: STAGE,
-        split,
-        attempt
-    }));
+    assert!(out.contains(&Action::Revoke { member: ALICE, stage: STAGE, split, attempt }));
     assert!(matches!(room.ask(ALICE, 0, 0)[..], [Action::Deny { .. }]));
     assert!(room.register(BOB, 0, 1).contains(&Action::JobDone));
-    assert!(matches!(
-        room.register(ALICE, 0, 0)[..],
-        [Action::Deny { .. }]
-    ));
+    assert!(matches!(room.register(ALICE, 0, 0)[..], [Action::Deny { .. }]));
     assert_eq!(room.0.counters().get("pixels"), 10);
 }
 
@@ -291,15 +201,8 @@ fn a_resumed_stage_runs_the_rest_only_and_keeps_the_counters() {
     let mut counters = Counters::default();
     counters.add("pixels", 20);
     let done = vec![SplitId(0), SplitId(2)];
-    let earlier = Earlier {
-        done,
-        counters,
-        ..Earlier::default()
-    };
-    let spec = StageSpec {
-        earlier,
-        ..StageSpec::new(STAGE, 4)
-    };
+    let earlier = Earlier { done, counters, ..Earlier::default() };
+    let spec = StageSpec { earlier, ..StageSpec::new(STAGE, 4) };
     let mut room = Room(Coordinator::new(vec![spec], Policy::default()).unwrap());
     assert_eq!(room.lease(ALICE, 9), [(1, 0), (3, 0)]);
     room.finish(ALICE, 1, 0);
@@ -317,28 +220,13 @@ fn a_pipelined_pair_begins_again_together_with_new_attempts() {
     last.kind = StageKind::PipelinedReduce { group };
     let mut room = Room(Coordinator::new(vec![map, last], Policy::default()).unwrap());
     room.lease(ALICE, 2);
-    assert_eq!(
-        appended(&room.finish(ALICE, 0, 0)),
-        0,
-        "nothing of a map side lasts"
-    );
-    room.tell(Event::LeaseWanted {
-        member: BOB,
-        stage: reduce,
-        count: 1,
-    });
+    assert_eq!(appended(&room.finish(ALICE, 0, 0)), 0, "nothing of a map side lasts");
+    room.tell(Event::LeaseWanted { member: BOB, stage: reduce, count: 1 });
     let out = room.tell(Event::MemberLost { member: BOB });
     assert_eq!(leased(&out), [(0, 1), (1, 1)]);
-    assert_eq!(
-        appended(&out),
-        1,
-        "the log says that the reduce side begins again"
-    );
+    assert_eq!(appended(&out), 1, "the log says that the reduce side begins again");
     assert_eq!(room.0.counters().get("pixels"), 0);
-    assert!(
-        matches!(room.ask(ALICE, 1, 0)[..], [Action::Deny { .. }]),
-        "of the old generation"
-    );
+    assert!(matches!(room.ask(ALICE, 1, 0)[..], [Action::Deny { .. }]), "of the old generation");
     room.finish(ALICE, 0, 1);
     room.finish(ALICE, 1, 1);
     assert_eq!(room.0.counters().get("pixels"), 20);
@@ -348,47 +236,23 @@ fn a_pipelined_pair_begins_again_together_with_new_attempts() {
 fn a_cancelled_job_grants_nothing_more() {
     let mut room = Room::of(2, Policy::default());
     room.lease(ALICE, 1);
-    let out = room.tell(Event::Cancel {
-        reason: "interrupted".to_owned(),
-    });
+    let out = room.tell(Event::Cancel { reason: "interrupted".to_owned() });
     assert_eq!(failed(&out).unwrap().kind, FailureKind::Cancelled);
     assert!(matches!(room.ask(ALICE, 0, 0)[..], [Action::Deny { .. }]));
-    assert_eq!(
-        room.tell(Event::Cancel {
-            reason: "again".to_owned()
-        }),
-        []
-    );
+    assert_eq!(room.tell(Event::Cancel { reason: "again".to_owned() }), []);
     let stage = STAGE;
-    let answer = room.tell(Event::LeaseWanted {
-        member: BOB,
-        stage,
-        count: 1,
-    });
+    let answer = room.tell(Event::LeaseWanted { member: BOB, stage, count: 1 });
     assert_eq!(answer, [Action::NoMoreSplits { member: BOB, stage }]);
 }
 
 #[test]
 fn a_plan_that_does_not_fit_is_refused_by_name() {
-    let refused = |spec: StageSpec| {
-        Coordinator::new(vec![spec], Policy::default())
-            .unwrap_err()
-            .to_string()
-    };
+    let refused = |spec: StageSpec| Coordinator::new(vec![spec], Policy::default()).unwrap_err().to_string();
     let costs = Costs::PerSplit(vec![1, 2]);
-    let message = refused(StageSpec {
-        costs,
-        ..StageSpec::new(STAGE, 3)
-    });
+    let message = refused(StageSpec { costs, ..StageSpec::new(STAGE, 3) });
     assert_eq!(message, "stage 0: 2 costs for 3 splits");
-    let earlier = Earlier {
-        done: vec![SplitId(3)],
-        ..Earlier::default()
-    };
-    let message = refused(StageSpec {
-        earlier,
-        ..StageSpec::new(STAGE, 3)
-    });
+    let earlier = Earlier { done: vec![SplitId(3)], ..Earlier::default() };
+    let message = refused(StageSpec { earlier, ..StageSpec::new(STAGE, 3) });
     assert!(message.contains("split 3 of 3"), "{message}");
 }
 
@@ -397,19 +261,9 @@ fn unknown_stages_and_splits_change_nothing() {
     let mut room = Room::of(1, Policy::default());
     let before = room.0.progress();
     let stage = StageId(9);
-    room.tell(Event::LeaseWanted {
-        member: ALICE,
-        stage,
-        count: 1,
-    });
-    assert!(matches!(
-        room.ask(ALICE, u64::MAX, 0)[..],
-        [Action::Deny { .. }]
-    ));
-    assert!(matches!(
-        room.register(ALICE, 77, 0)[..],
-        [Action::Deny { .. }]
-    ));
+    room.tell(Event::LeaseWanted { member: ALICE, stage, count: 1 });
+    assert!(matches!(room.ask(ALICE, u64::MAX, 0)[..], [Action::Deny { .. }]));
+    assert!(matches!(room.register(ALICE, 77, 0)[..], [Action::Deny { .. }]));
     room.fail(77, 0, FailureKind::Panic);
     assert_eq!(room.0.progress().stages, before.stages);
 }

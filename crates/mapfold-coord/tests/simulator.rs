@@ -26,12 +26,7 @@ fn policy() -> Policy {
 fn run_all(kind: StageKind) -> Seen {
     let mut seen = Seen::default();
     for seed in 0..SEEDS {
-        match run(&Setup {
-            seed,
-            policy: policy(),
-            kind,
-            watch_grants: true,
-        }) {
+        match run(&Setup { seed, policy: policy(), kind, watch_grants: true }) {
             Ok(more) => seen.add(&more),
             Err(fault) => panic!("seed {seed}: {fault}"),
         }
@@ -42,54 +37,30 @@ fn run_all(kind: StageKind) -> Seen {
 #[test]
 fn every_split_counts_exactly_once_whatever_happens() {
     let seen = run_all(StageKind::LeaseOnly);
-    let least = seen
-        .denied
-        .min(seen.revoked)
-        .min(seen.retried)
-        .min(seen.lost);
+    let least = seen.denied.min(seen.revoked).min(seen.retried).min(seen.lost);
     assert!(least > SEEDS, "a tame schedule proves nothing: {seen:?}");
 }
 
 #[test]
 fn a_pipelined_stage_counts_one_generation_only() {
     let seen = run_all(StageKind::PipelinedReduce { group: 0 });
-    assert!(
-        seen.restarts > SEEDS,
-        "a tame schedule proves nothing: {seen:?}"
-    );
+    assert!(seen.restarts > SEEDS, "a tame schedule proves nothing: {seen:?}");
 }
 
 #[test]
 fn control_without_grants_the_same_check_fails() {
-    let policy = Policy {
-        grants: false,
-        ..policy()
-    };
+    let policy = Policy { grants: false, ..policy() };
     let failed = (0..SEEDS).filter(|seed| {
         let (policy, kind) = (policy.clone(), StageKind::LeaseOnly);
-        run(&Setup {
-            seed: *seed,
-            policy,
-            kind,
-            watch_grants: false,
-        })
-        .is_err()
+        run(&Setup { seed: *seed, policy, kind, watch_grants: false }).is_err()
     });
     let failed = failed.count() as u64;
-    assert!(
-        failed > SEEDS / 2,
-        "the check saw a double count in {failed} of {SEEDS} runs only"
-    );
+    assert!(failed > SEEDS / 2, "the check saw a double count in {failed} of {SEEDS} runs only");
 }
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    let setup = Setup {
-        seed: 7,
-        policy: policy(),
-        kind: StageKind::LeaseOnly,
-        watch_grants: true,
-    };
+    let setup = Setup { seed: 7, policy: policy(), kind: StageKind::LeaseOnly, watch_grants: true };
     assert_eq!(run(&setup), run(&setup));
     assert!(run(&setup).is_ok());
 }

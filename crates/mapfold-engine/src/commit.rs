@@ -112,7 +112,9 @@ impl OutputRun {
     fn claim(&mut self, plan: &Plan, job: &JobId, opts: &RunOptions) -> Result<()> {
         self.overwrite = opts.overwrite;
         let folder = JobFolder::claim(&self.stores, self.loc(), job, opts.overwrite).map_err(coord_error)?;
-        let written = folder.write_plan(&json!({ "identity": identity(plan, &opts.params), "params": opts.params }));
+        let written = folder.write_plan(
+            &json!({ "identity": identity(plan, &opts.params), "params": crate::run::redacted(&opts.params) }),
+        );
         written.map_err(coord_error)?;
         self.folder = Some(folder);
         Ok(())
@@ -127,7 +129,8 @@ impl OutputRun {
         }
         self.decided = folder.decided().map_err(coord_error)?;
         self.replay = Replay::of(&entries);
-        let of_stage = |(at, r): (&(StageId, _), &mapfold_coord::PartRecord)| (at.0 == id).then(|| from_log(&r.data))?;
+        let of_stage =
+            |(at, r): (&(StageId, _), &mapfold_coord::PartRecord)| (at.0 == id).then(|| from_log(&r.data))?;
         self.earlier = self.replay.parts.iter().filter_map(of_stage).collect();
         self.folder = Some(folder);
         Ok(())
@@ -255,10 +258,13 @@ impl OutputRun {
 }
 
 fn total(pieces: &[Assignment]) -> u64 {
-    pieces.iter().map(|p| match p {
-        Assignment::Bytes(b) => b.len() as u64,
-        Assignment::Stored { len, .. } => *len,
-    }).sum()
+    pieces
+        .iter()
+        .map(|p| match p {
+            Assignment::Bytes(b) => b.len() as u64,
+            Assignment::Stored { len, .. } => *len,
+        })
+        .sum()
 }
 
 /// The stream that is the file once its header is written, if there is one.

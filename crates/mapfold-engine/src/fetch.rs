@@ -23,7 +23,10 @@ impl FetchedFiles for Window {
         let piece = found.ok().map(|i| &self.pieces[i].2);
         match piece {
             Some(b) if b.len() as u64 == range.end - range.start => Ok(b.clone()),
-            _ => Err(Error::job(format!("bytes {range:?} of file {} were not fetched: the plan did not ask for them", file.0))),
+            _ => Err(Error::job(format!(
+                "bytes {range:?} of file {} were not fetched: the plan did not ask for them",
+                file.0
+            ))),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a run may use.
 
 use crate::Cancel;
-use mapfold_coord::{EventLog, OnError};
+use mapfold_coord::{EventLog, JobId, OnError};
 use mapfold_plan::memory::{Budget, Chunks};
 use std::sync::Arc;
 
@@ -32,6 +32,8 @@ pub struct RunOptions {
     pub events: Arc<EventLog>,
     /// Stops the run from outside.
     pub cancel: Cancel,
+    /// The job's name for machines; a random one when there is none.
+    pub job: Option<JobId>,
 }
 
 impl Default for RunOptions {
@@ -49,6 +51,7 @@ impl Default for RunOptions {
             shuffle: None,
             events: Arc::new(EventLog::nowhere()),
             cancel: Cancel::default(),
+            job: None,
         }
     }
 }

@@ -58,7 +58,11 @@ impl Pool {
 
     fn push(&self, work: Work, urgent: bool) {
         let mut q = self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if urgent { q.urgent.push_back(work) } else { q.normal.push_back(work) }
+        if urgent {
+            q.urgent.push_back(work)
+        } else {
+            q.normal.push_back(work)
+        }
         drop(q);
         self.shared.wake.notify_one();
     }

@@ -150,7 +150,10 @@ pub fn run(plan: &Plan, opts: &RunOptions) -> Result<RunOutcome> {
     plan.check()?;
     let began = Instant::now();
     let before = measure::usage(began);
-    let id = JobId::random().map_err(|e| Error::caused(Kind::Job, e))?;
+    let id = match opts.job {
+        Some(id) => id,
+        None => JobId::random().map_err(|e| Error::caused(Kind::Job, e))?,
+    };
     let done = Run::open(plan, opts, id).and_then(|run| run.go(began));
     let used = measure::usage(began);
     let usage = measure::Usage { user: used.user - before.user, sys: used.sys - before.sys, wall: used.wall };
@@ -166,7 +169,8 @@ fn ended(opts: &RunOptions, usage: &measure::Usage, done: &Result<RunOutcome>) {
         Err(_) => Outcome::Failed,
     };
     let counters = done.as_ref().map(|d| d.counters.clone()).unwrap_or_default();
-    let failure = done.as_ref().err().map(|e| mapfold_coord::Failure::new(mapfold_coord::FailureKind::User, e.to_string()));
+    let failure =
+        done.as_ref().err().map(|e| mapfold_coord::Failure::new(mapfold_coord::FailureKind::User, e.to_string()));
     let mut times = mapfold_coord::PhaseTimes::default();
     done.iter().flat_map(|d| &d.stages).for_each(|s| times.merge(&s.times));
     opts.events.emit(&JobEvent::JobEnded {
@@ -339,7 +343,8 @@ fn check_space(plan: &Plan, stages: &[Arc<dyn Stage>]) -> Result<()> {
         let free = plan.stores().free_space(output.loc())?;
         if let Some(free) = free.filter(|f| *f < likely) {
             let size = mapfold_plan::explain::bytes;
-            let what = format!("{}: needs about {}, but only {} are free there", output.loc(), size(likely), size(free));
+            let what =
+                format!("{}: needs about {}, but only {} are free there", output.loc(), size(likely), size(free));
             return Err(Error::input(what).with_remedy("free some space, or write elsewhere"));
         }
     }
@@ -347,9 +352,23 @@ fn check_space(plan: &Plan, stages: &[Arc<dyn Stage>]) -> Result<()> {
 }
 
 fn announce(opts: &RunOptions, id: JobId) {
-    let params = opts.params.as_object().map(|o| o.clone().into_iter().collect()).unwrap_or_default();
+    let params = match redacted(&opts.params) {
+        serde_json::Value::Object(o) => o.into_iter().collect(),
+        _ => BTreeMap::new(),
+    };
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
     opts.events.emit(&JobEvent::JobStarted { id, name: opts.name.clone(), params, pid: std::process::id(), host });
+}
+
+/// Parameters without secrets: every URL in them redacted.
+pub fn redacted(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(s) => Value::String(mapfold_store::redact(s)),
+        Value::Array(a) => Value::Array(a.iter().map(redacted).collect()),
+        Value::Object(o) => Value::Object(o.iter().map(|(k, v)| (k.clone(), redacted(v))).collect()),
+        other => other.clone(),
+    }
 }
 
 fn make_job(

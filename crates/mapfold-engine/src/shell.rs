@@ -3,7 +3,9 @@
 //! In process the coordinator is called under a lock and its actions become mail for the timely workers (its
 //! members), each woken by its activator. Between machines the same actions become frames.
 
-use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId, PartRecord};
+use mapfold_coord::{
+    Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId, PartRecord,
+};
 use mapfold_coord::{Attempt, Counters, PhaseTimes, SplitId, StageId};
 use mapfold_plan::{Error, Kind};
 use std::collections::BTreeMap;
@@ -77,14 +79,8 @@ impl Shell {
     pub fn new(coord: Coordinator, workers: usize, events: Arc<EventLog>) -> (Shell, Vec<Receiver<Mail>>) {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
         let boxes = senders.into_iter().map(|mail| Mailbox { mail, wake: None }).collect();
-        let inner = Inner {
-            coord,
-            boxes,
-            log: Vec::new(),
-            errors: BTreeMap::new(),
-            failure: None,
-            tally: Tally::default(),
-        };
+        let inner =
+            Inner { coord, boxes, log: Vec::new(), errors: BTreeMap::new(), failure: None, tally: Tally::default() };
         (Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), events }, receivers)
     }
 
@@ -201,7 +197,15 @@ impl Shell {
         let times = record.times;
         self.tell(Event::Registered { member, stage: at.0, split: at.1, attempt: at.2, record });
         let (stage, split, attempt) = at;
-        self.events.emit(&JobEvent::SplitDone { stage, split, attempt, member, times, bytes_in: bytes.0, bytes_out: bytes.1 });
+        self.events.emit(&JobEvent::SplitDone {
+            stage,
+            split,
+            attempt,
+            member,
+            times,
+            bytes_in: bytes.0,
+            bytes_out: bytes.1,
+        });
     }
 }
 

@@ -61,7 +61,10 @@ impl Streams {
         let mut settled = vec![false; splits as usize];
         for record in earlier {
             settled[record.split as usize] = true;
-            record.segments.iter().for_each(|s| ends[s.stream as usize] = ends[s.stream as usize].max(s.offset + s.len));
+            record
+                .segments
+                .iter()
+                .for_each(|s| ends[s.stream as usize] = ends[s.stream as usize].max(s.offset + s.len));
         }
         let open = |s: u32| {
             let loc = dir.join(&stream_name(s));

@@ -65,7 +65,13 @@ pub fn serve(worker: &mut Worker, job: &Arc<Job>) {
     }
 }
 
-fn build(worker: &mut Worker, job: &Arc<Job>, stage: &Arc<StageRun>, mail: std::rc::Rc<Receiver<Mail>>, probe: &Handle<u64>) {
+fn build(
+    worker: &mut Worker,
+    job: &Arc<Job>,
+    stage: &Arc<StageRun>,
+    mail: std::rc::Rc<Receiver<Mail>>,
+    probe: &Handle<u64>,
+) {
     let me = worker.index();
     worker.dataflow::<u64, _, _>(|scope| {
         let stream = source::<_, NoopBuilder<Records>, _, _>(scope.clone(), "splits", |capability, info| {
@@ -86,11 +92,15 @@ fn build(worker: &mut Worker, job: &Arc<Job>, stage: &Arc<StageRun>, mail: std::
         });
         let store = stage.clone();
         stream
-            .unary_frontier::<NoopBuilder<Records>, _, _, _>(DistributorPact(|_| ByPartition), "collect", move |_, _| {
-                move |(input, _), _| {
-                    input.for_each(|_, records| store.collect(std::mem::take(&mut records.parts)));
-                }
-            })
+            .unary_frontier::<NoopBuilder<Records>, _, _, _>(
+                DistributorPact(|_| ByPartition),
+                "collect",
+                move |_, _| {
+                    move |(input, _), _| {
+                        input.for_each(|_, records| store.collect(std::mem::take(&mut records.parts)));
+                    }
+                },
+            )
             .probe_with(probe);
     });
 }
@@ -269,12 +279,8 @@ impl Source {
     }
 
     fn register(&mut self, split: SplitId, attempt: Attempt, granted: Granted, data: serde_json::Value) {
-        let record = mapfold_coord::PartRecord {
-            files: Vec::new(),
-            data,
-            counters: granted.counters,
-            times: granted.times,
-        };
+        let record =
+            mapfold_coord::PartRecord { files: Vec::new(), data, counters: granted.counters, times: granted.times };
         let bytes = (granted.bytes_in, granted.bytes_out);
         self.job.shell.tell_registered(granted.member, (self.id(), split, attempt), record, bytes);
     }

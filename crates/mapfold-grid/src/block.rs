@@ -271,7 +271,10 @@ impl<T: Pixel> Block<T> {
         };
         let mut data = Vec::with_capacity(self.bands * window.pixels());
         (0..self.bands).for_each(|b| cut(self.band(b), &mut data));
-        let valid = self.valid.as_ref().map(|v| rows_of(v, self.window.cols, r0, c0, window.shape()).flatten().copied().collect());
+        let valid = self
+            .valid
+            .as_ref()
+            .map(|v| rows_of(v, self.window.cols, r0, c0, window.shape()).flatten().copied().collect());
         Block { window, grid: self.grid.clone(), bands: self.bands, data, nodata: self.nodata.clone(), valid }
     }
 

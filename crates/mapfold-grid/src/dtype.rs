@@ -77,7 +77,9 @@ impl std::str::FromStr for DType {
     /// Takes NumPy's and Rust's names. The error lists the valid names.
     fn from_str(s: &str) -> Result<Self, String> {
         let known = DType::ALL.into_iter().find(|d| d.name() == s || format!("{d:?}").to_lowercase() == s);
-        known.ok_or_else(|| format!("unknown type {s:?}; one of uint8, int8, uint16, int16, uint32, int32, float32, float64"))
+        known.ok_or_else(|| {
+            format!("unknown type {s:?}; one of uint8, int8, uint16, int16, uint32, int32, float32, float64")
+        })
     }
 }
 

@@ -67,9 +67,8 @@ impl GeoBox {
     pub fn bounds(&self) -> [f64; 4] {
         let (w, h) = (self.shape.cols as f64, self.shape.rows as f64);
         let corners = [(0.0, 0.0), (w, 0.0), (0.0, h), (w, h)].map(|(c, r)| self.affine.at(c, r));
-        let fold = |f: fn(f64, f64) -> f64, pick: fn(&(f64, f64)) -> f64| {
-            corners.iter().map(pick).reduce(f).unwrap_or(0.0)
-        };
+        let fold =
+            |f: fn(f64, f64) -> f64, pick: fn(&(f64, f64)) -> f64| corners.iter().map(pick).reduce(f).unwrap_or(0.0);
         [fold(f64::min, |p| p.0), fold(f64::min, |p| p.1), fold(f64::max, |p| p.0), fold(f64::max, |p| p.1)]
     }
 

@@ -37,7 +37,11 @@ impl<T: Pixel> Neighbours<'_, T> {
     /// When the offset is larger than the halo.
     #[inline]
     pub fn at(&self, down: isize, right: isize) -> Option<T> {
-        assert!(down.abs() <= self.halo && right.abs() <= self.halo, "offset ({down}, {right}) is outside the halo of {}", self.halo);
+        assert!(
+            down.abs() <= self.halo && right.abs() <= self.halo,
+            "offset ({down}, {right}) is outside the halo of {}",
+            self.halo
+        );
         let i = (self.at as isize + down * self.stride as isize + right) as usize;
         (self.ok[i] != 0).then(|| self.values[i])
     }
@@ -103,7 +107,13 @@ impl<T: Pixel> Padded<T> {
         for r in 0..core.rows {
             for c in 0..core.cols {
                 let at = (r + self.halo) * outer.cols + c + self.halo;
-                let n = Neighbours { values: self.block.band(band), ok: &ok, stride: outer.cols, at, halo: self.halo as isize };
+                let n = Neighbours {
+                    values: self.block.band(band),
+                    ok: &ok,
+                    stride: outer.cols,
+                    at,
+                    halo: self.halo as isize,
+                };
                 let v = f(n);
                 valid.push(u8::from(v.is_some()));
                 data.push(v.unwrap_or(U::FILL));

@@ -127,9 +127,7 @@ pub struct Sum<T: Addend> {
 
 impl<T: Addend> Default for Sum<T> {
     fn default() -> Self {
-        Sum {
-            total: T::Total::default(),
-        }
+        Sum { total: T::Total::default() }
     }
 }
 

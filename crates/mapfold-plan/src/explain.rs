@@ -139,7 +139,12 @@ impl StageExplained {
             out += &format!("  step    {}{at}\n", step.what);
         }
         let window = self.window.map_or(String::new(), |[r, c]| format!(" of at most {r} x {c} pixels"));
-        out += &format!("  splits  {}, each in {} window{}{window}\n", self.splits, self.windows_per_split, plural(self.windows_per_split));
+        out += &format!(
+            "  splits  {}, each in {} window{}{window}\n",
+            self.splits,
+            self.windows_per_split,
+            plural(self.windows_per_split)
+        );
         out += &format!("  input   {}, recompute factor {:.2}\n", bytes(self.input_bytes), self.recompute_factor);
         if let Some(o) = &self.output {
             let size = format!("about {}, at most {}", bytes(o.likely_bytes), bytes(o.most_bytes));

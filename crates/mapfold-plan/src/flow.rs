@@ -63,7 +63,10 @@ impl<T: 'static> Flow<T> {
 
     /// Any number of values from each.
     #[track_caller]
-    pub fn flat_map<U: 'static, I: IntoIterator<Item = U>>(self, f: impl Fn(T) -> I + Send + Sync + 'static) -> Flow<U> {
+    pub fn flat_map<U: 'static, I: IntoIterator<Item = U>>(
+        self,
+        f: impl Fn(T) -> I + Send + Sync + 'static,
+    ) -> Flow<U> {
         self.link("flat_map", label(Location::caller()), move |v, _, emit| f(v).into_iter().try_for_each(&mut *emit))
     }
 

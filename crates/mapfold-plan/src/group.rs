@@ -84,7 +84,10 @@ impl<T: Pixel> Over<T> {
 
     /// Any function of a pixel's valid values, in the order of time.
     #[track_caller]
-    pub fn reduce_pixels<U: Pixel>(self, f: impl Fn(&mut Vec<T>) -> Option<U> + Send + Sync + 'static) -> Flow<Block<U>> {
+    pub fn reduce_pixels<U: Pixel>(
+        self,
+        f: impl Fn(&mut Vec<T>) -> Option<U> + Send + Sync + 'static,
+    ) -> Flow<Block<U>> {
         self.stacks().map(move |(_, s)| s.pixels(&f))
     }
 }

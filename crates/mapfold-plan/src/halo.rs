@@ -25,7 +25,10 @@ impl<T: Pixel> Flow<Block<T>> {
 impl<T: Pixel> Flow<Padded<T>> {
     /// A new value for every pixel from its neighbours, band by band; `None` is invalid.
     #[track_caller]
-    pub fn stencil<U: Pixel>(self, f: impl Fn(Neighbours<'_, T>) -> Option<U> + Send + Sync + 'static) -> Flow<Block<U>> {
+    pub fn stencil<U: Pixel>(
+        self,
+        f: impl Fn(Neighbours<'_, T>) -> Option<U> + Send + Sync + 'static,
+    ) -> Flow<Block<U>> {
         self.map(move |padded| padded.stencil(&f))
     }
 }

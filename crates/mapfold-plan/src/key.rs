@@ -56,27 +56,16 @@ pub fn encode_keys<K: Key>(keys: &[K]) -> Result<Vec<Vec<u8>>> {
 pub fn decode_keys<K: Key>(rows: &[&[u8]]) -> Result<Vec<K>> {
     let fields = K::fields();
     if let Some(bad) = rows.iter().position(|row| !is_whole(&fields, row)) {
-        return Err(Error::job(format!(
-            "key {bad} of a batch is no {}",
-            std::any::type_name::<K>()
-        )));
+        return Err(Error::job(format!("key {bad} of a batch is no {}", std::any::type_name::<K>())));
     }
     // Strings are decoded as bytes, which are coded alike: arrow-row panics on bytes that are not UTF-8.
-    let converter = converter(fields.iter().map(|f| {
-        if *f == DataType::Utf8 {
-            DataType::Binary
-        } else {
-            f.clone()
-        }
-    }))?;
+    let converter = converter(fields.iter().map(|f| if *f == DataType::Utf8 { DataType::Binary } else { f.clone() }))?;
     let parser = converter.parser();
     let columns = converter.convert_rows(rows.iter().map(|row| parser.parse(row)))?;
-    let columns = columns
-        .into_iter()
-        .map(|column| match column.as_binary_opt::<i32>() {
-            Some(bytes) => Ok(Arc::new(StringArray::try_from_binary(bytes.clone())?) as ArrayRef),
-            None => Ok(column),
-        });
+    let columns = columns.into_iter().map(|column| match column.as_binary_opt::<i32>() {
+        Some(bytes) => Ok(Arc::new(StringArray::try_from_binary(bytes.clone())?) as ArrayRef),
+        None => Ok(column),
+    });
     K::from_arrays(&columns.collect::<Result<Vec<_>>>()?)
 }
 
@@ -89,16 +78,12 @@ pub fn partition_of(row: &[u8], partitions: u32) -> u32 {
 }
 
 fn converter(fields: impl IntoIterator<Item = DataType>) -> Result<RowConverter> {
-    Ok(RowConverter::new(
-        fields.into_iter().map(SortField::new).collect(),
-    )?)
+    Ok(RowConverter::new(fields.into_iter().map(SortField::new).collect())?)
 }
 
 /// Whether bytes are as long as the row format wants them for these columns: arrow-row panics on others.
 fn is_whole(fields: &[DataType], row: &[u8]) -> bool {
-    let rest = fields
-        .iter()
-        .try_fold(row, |row, field| row.get(column_len(field, row)?..));
+    let rest = fields.iter().try_fold(row, |row, field| row.get(column_len(field, row)?..));
     rest.is_some_and(<[u8]>::is_empty)
 }
 
@@ -139,27 +124,15 @@ fn string_len(row: &[u8]) -> Option<usize> {
 fn only_column<K: Key>(arrays: &[ArrayRef]) -> Result<&ArrayRef> {
     let wanted = K::fields();
     match arrays {
-        [one]
-            if *one.data_type() == wanted[0]
-                && (wanted[0] == DataType::Null || one.null_count() == 0) =>
-        {
-            Ok(one)
-        }
+        [one] if *one.data_type() == wanted[0] && (wanted[0] == DataType::Null || one.null_count() == 0) => Ok(one),
         _ => Err(wrong_columns::<K>(arrays)),
     }
 }
 
 fn wrong_columns<K: Key>(arrays: &[ArrayRef]) -> Error {
-    let found: Vec<String> = arrays
-        .iter()
-        .map(|a| format!("{} ({} nulls)", a.data_type(), a.null_count()))
-        .collect();
+    let found: Vec<String> = arrays.iter().map(|a| format!("{} ({} nulls)", a.data_type(), a.null_count())).collect();
     let wanted: Vec<String> = K::fields().iter().map(ToString::to_string).collect();
-    Error::job(format!(
-        "a key has the columns [{}], not [{}]",
-        wanted.join(", "),
-        found.join(", ")
-    ))
+    Error::job(format!("a key has the columns [{}], not [{}]", wanted.join(", "), found.join(", ")))
 }
 
 /// Keys that are one column of numbers.
@@ -199,11 +172,7 @@ impl Key for bool {
         vec![Arc::new(BooleanArray::from(keys.to_vec()))]
     }
     fn from_arrays(arrays: &[ArrayRef]) -> Result<Vec<bool>> {
-        Ok(only_column::<bool>(arrays)?
-            .as_boolean()
-            .values()
-            .iter()
-            .collect())
+        Ok(only_column::<bool>(arrays)?.as_boolean().values().iter().collect())
     }
 }
 
@@ -235,20 +204,14 @@ impl Key for () {
 
 impl Key for TimeKey {
     fn fields() -> Vec<DataType> {
-        vec![DataType::Timestamp(
-            TimeUnit::Millisecond,
-            Some("UTC".into()),
-        )]
+        vec![DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))]
     }
     fn to_arrays(keys: &[TimeKey]) -> Vec<ArrayRef> {
-        let column = PrimitiveArray::<types::TimestampMillisecondType>::from_iter_values(
-            keys.iter().map(|k| k.0),
-        );
+        let column = PrimitiveArray::<types::TimestampMillisecondType>::from_iter_values(keys.iter().map(|k| k.0));
         vec![Arc::new(column.with_timezone("UTC"))]
     }
     fn from_arrays(arrays: &[ArrayRef]) -> Result<Vec<TimeKey>> {
-        let column =
-            only_column::<TimeKey>(arrays)?.as_primitive::<types::TimestampMillisecondType>();
+        let column = only_column::<TimeKey>(arrays)?.as_primitive::<types::TimestampMillisecondType>();
         Ok(column.values().iter().map(|ms| TimeKey(*ms)).collect())
     }
 }
@@ -263,10 +226,7 @@ impl Key for TileKey {
     }
     fn from_arrays(arrays: &[ArrayRef]) -> Result<Vec<TileKey>> {
         let pairs = <(u32, u32)>::from_arrays(arrays)?;
-        Ok(pairs
-            .into_iter()
-            .map(|(row, col)| TileKey { row, col })
-            .collect())
+        Ok(pairs.into_iter().map(|(row, col)| TileKey { row, col }).collect())
     }
 }
 

@@ -79,7 +79,8 @@ impl<K: Key, V: 'static> Flow<(K, V)> {
         C::Out: 'static,
     {
         let at = crate::flow::label(Location::caller());
-        let name = std::any::type_name::<C>().rsplit("::").next().unwrap_or("combiner").trim_end_matches('>').to_string();
+        let name =
+            std::any::type_name::<C>().rsplit("::").next().unwrap_or("combiner").trim_end_matches('>').to_string();
         let fold = Fold::<V, C>(PhantomData);
         let (plan, exchange, count) = self.exchange(fold, format!("combine {name} at {at}"));
         let node = Merge::<K, C, V> { domain: Domain::Partitions { exchange, count }, at, _t: PhantomData };
@@ -230,7 +231,10 @@ fn batch(split: u64, mut rows: Vec<(Vec<u8>, u32, Vec<u8>)>) -> Result<RecordBat
     let splits = UInt64Array::from_value(split, rows.len());
     let seqs = UInt32Array::from_iter_values(rows.iter().map(|r| r.1));
     let values = BinaryArray::from_iter_values(rows.iter().map(|r| &r.2));
-    Ok(RecordBatch::try_new(shuffle_schema(), vec![Arc::new(keys), Arc::new(splits), Arc::new(seqs), Arc::new(values)])?)
+    Ok(RecordBatch::try_new(
+        shuffle_schema(),
+        vec![Arc::new(keys), Arc::new(splits), Arc::new(seqs), Arc::new(values)],
+    )?)
 }
 
 struct ExchangeStage<K, V, M> {
@@ -328,10 +332,7 @@ fn ordered(batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>> {
 }
 
 /// Calls `see` with each key and its rows.
-fn each_group<K: Key>(
-    batches: &[RecordBatch],
-    see: &mut dyn FnMut(K, &[(usize, usize)]) -> Result<()>,
-) -> Result<()> {
+fn each_group<K: Key>(batches: &[RecordBatch], see: &mut dyn FnMut(K, &[(usize, usize)]) -> Result<()>) -> Result<()> {
     let rows = ordered(batches)?;
     let same = |a: &(usize, usize), b: &(usize, usize)| key_bytes(&batches[a.0], a.1) == key_bytes(&batches[b.0], b.1);
     let groups: Vec<&[(usize, usize)]> = rows.chunk_by(same).collect();

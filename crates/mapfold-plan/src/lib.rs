@@ -30,8 +30,8 @@ mod node;
 mod plan;
 mod report;
 mod sink;
-mod stage;
 mod stack;
+mod stage;
 mod template;
 
 pub use clock::{Clock, Phase};
@@ -41,13 +41,15 @@ pub use domain::{Cut, Domain, Place, RasterDomain, TileKey, TimeKey};
 pub use error::{Error, Kind, Result};
 pub use flow::Flow;
 pub use group::{Grouped, Over, PlannedKey, Tile, Time};
-pub use key::{Key, decode_keys, encode_keys, partition_of};
 pub use hash::hash64;
+pub use key::{Key, decode_keys, encode_keys, partition_of};
 pub use keyed::{Keyed, Values, shuffle_schema};
 pub use node::{FileId, Need, Node, Step};
 pub use plan::{Answer, FileEntry, Plan, PlanOptions, StageId};
 pub use report::Reported;
-pub use sink::{Assignment, FinishCx, Output, Part, PartRecord, PartWriter, Sink, SinkInput, SinkRun, StoredSegment, Units};
+pub use sink::{
+    Assignment, FinishCx, Output, Part, PartRecord, PartWriter, Sink, SinkInput, SinkRun, StoredSegment, Units,
+};
 pub use stack::Stack;
 pub use stage::{Fetch, Product, Stage, StageKind};
 pub use template::panic_text;

@@ -53,7 +53,7 @@ pub struct StageMemory {
 }
 
 impl Budget {
-    /// Half of the limit for computing, a fifth for reading ahead, a tenth for parts that wait.
+    /// A share of what is left after the base.
     fn share(&self, percent: u64) -> u64 {
         self.limit.saturating_sub(BASE) * percent / 100
     }
@@ -80,7 +80,7 @@ impl Budget {
         let out = stage.output();
         for split in sample(stage.domain().splits()) {
             let place = stage.domain().place(split);
-            writer = out.map_or(0, |o| o.writer_bytes(&place)).max(writer);
+            writer = out.map_or(0, |o| o.writer_bytes(&place, cut)).max(writer);
             part = out.map_or(64 << 10, |o| o.part_bytes(&place)).max(part);
             let places = cut.places(place);
             for at in sample(places.len() as u64).map(|i| places[i as usize]) {
@@ -89,7 +89,8 @@ impl Budget {
                 fetch = bytes.max(fetch);
             }
         }
-        let read_ahead = (4 * self.threads * fetch).min(self.share(20)).max(2 * fetch);
+        // See the engine's read-ahead: two windows of a running split, one of a waiting one.
+        let read_ahead = 3 * self.threads * fetch;
         let held = (2 * self.threads * part).min(self.share(10));
         let finish = out.map_or(0, |o| o.finish_bytes());
         let running = self.threads * (window + writer + part) + read_ahead + held;
@@ -173,4 +174,3 @@ fn auto(whole: Shape, tile: Shape) -> Vec<Shape> {
     }
     out
 }
-

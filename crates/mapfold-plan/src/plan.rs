@@ -117,7 +117,9 @@ impl Plan {
             Some(Some(a)) if a.question == question => a,
             Some(other) => {
                 let had = other.map_or("nothing more".to_string(), |a| format!("{:?}", a.question));
-                let what = format!("the plan asks {question:?}, but the recorded one asked {had}: planning is not deterministic");
+                let what = format!(
+                    "the plan asks {question:?}, but the recorded one asked {had}: planning is not deterministic"
+                );
                 return Err(Error::new(Kind::Job, what));
             }
         };

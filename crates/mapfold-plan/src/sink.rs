@@ -4,7 +4,7 @@
 //! files beside the output, or in memory) and records where they are. When every split is committed, [`Output::lay_out`]
 //! says which bytes make up the file, in order. Nothing is visible before the engine publishes that file.
 
-use crate::{Cx, Domain, Place, Plan, Result};
+use crate::{Cut, Cx, Domain, Place, Plan, Result};
 use bytes::Bytes;
 use mapfold_store::Loc;
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ pub enum Assignment {
 }
 
 /// Work that is left when all splits are committed (overview levels): run by the engine on its pool.
-pub trait Units {
+pub trait Units: Sync {
     /// Runs `make` for `0..count` on the pool, stores the parts, and gives their records in the order of the units.
     ///
     /// # Errors
@@ -113,8 +113,9 @@ pub trait Output: Send + Sync {
     fn reserve(&self, stream: u32) -> u64;
     /// Estimated bytes of the output, for the check of free space: (likely, at most).
     fn estimate(&self) -> (u64, u64);
-    /// Bytes held by one open part writer besides the value that is put, at most.
-    fn writer_bytes(&self, split: &Place) -> u64;
+    /// Bytes held by one open part writer besides the value that is put and the part so far, at most, when splits
+    /// are cut so.
+    fn writer_bytes(&self, split: &Place, cut: Cut) -> u64;
     /// Bytes of one encoded part, at most.
     fn part_bytes(&self, split: &Place) -> u64;
     /// Bytes held per pool thread while [`Output::lay_out`] runs its units, at most.

@@ -102,7 +102,8 @@ impl<T: 'static> Flow<T> {
         self.plan.check()?;
         let made = template::run(self.node.as_ref()).map_err(|e| e.at_stage(label.clone()))?;
         let Some(template) = made.first() else {
-            return Err(Error::usage("the flow gives no value on the template, so the output's shape is unknown").at_stage(label));
+            return Err(Error::usage("the flow gives no value on the template, so the output's shape is unknown")
+                .at_stage(label));
         };
         let input = SinkInput { plan: &self.plan, loc, domain: self.node.domain(), template };
         let sink = sink.open(input).map_err(|e| e.at_stage(label.clone()))?;
@@ -172,12 +173,14 @@ impl<T: 'static> Stage for WriteStage<T> {
             fetch(&at, cx)?;
             let mut put = false;
             let here = |e: Error| e.at_stage(self.label.clone()).at_place(at.to_string());
-            self.node.eval(&at, cx, &mut |value| {
-                if std::mem::replace(&mut put, true) {
-                    return Err(Error::job("the flow gives two values for one window of the output"));
-                }
-                cx.during(Phase::Encode, || writer.put(&at, Some(value), cx))
-            }).map_err(here)?;
+            self.node
+                .eval(&at, cx, &mut |value| {
+                    if std::mem::replace(&mut put, true) {
+                        return Err(Error::job("the flow gives two values for one window of the output"));
+                    }
+                    cx.during(Phase::Encode, || writer.put(&at, Some(value), cx))
+                })
+                .map_err(here)?;
             if !put {
                 writer.put(&at, None, cx).map_err(here)?;
             }

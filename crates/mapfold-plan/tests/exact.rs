@@ -19,14 +19,10 @@ impl Random {
     }
     /// Any finite f64: all exponents, subnormals and both zeros among them.
     fn finite(&mut self) -> f64 {
-        std::iter::repeat_with(|| f64::from_bits(self.next()))
-            .find(|x| x.is_finite())
-            .unwrap()
+        std::iter::repeat_with(|| f64::from_bits(self.next())).find(|x| x.is_finite()).unwrap()
     }
     fn finite_f32(&mut self) -> f32 {
-        std::iter::repeat_with(|| f32::from_bits(self.next() as u32))
-            .find(|x| x.is_finite())
-            .unwrap()
+        std::iter::repeat_with(|| f32::from_bits(self.next() as u32)).find(|x| x.is_finite()).unwrap()
     }
 }
 
@@ -48,11 +44,7 @@ fn units(x: f64) -> BigInt {
 fn scaled(sum: &ExactSum, scale: i32) -> BigInt {
     let (integer, exponent) = sum.to_bigint_scaled();
     let shift = exponent + scale;
-    if shift >= 0 {
-        integer << shift as u32
-    } else {
-        integer >> -shift as u32
-    }
+    if shift >= 0 { integer << shift as u32 } else { integer >> -shift as u32 }
 }
 
 #[test]
@@ -74,11 +66,7 @@ fn squares_equal_big_integers_beyond_the_range_of_f64() {
     values.iter().for_each(|v| sum.add_square(*v));
     let expected: BigInt = values.iter().map(|v| units(*v) * units(*v)).sum();
     assert_eq!(scaled(&sum, 2148), expected);
-    assert_eq!(
-        sum.to_f64(),
-        f64::INFINITY,
-        "exact inside, out of range outside"
-    );
+    assert_eq!(sum.to_f64(), f64::INFINITY, "exact inside, out of range outside");
 }
 
 #[test]
@@ -96,24 +84,10 @@ fn one_value_comes_back_and_two_add_as_ieee() {
 fn ties_and_subnormals_round_to_even() {
     let half_ulp = f64::EPSILON / 2.0;
     assert_eq!(sum_of(&[1.0, half_ulp]).to_f64(), 1.0);
-    assert_eq!(
-        sum_of(&[1.0 + f64::EPSILON, half_ulp]).to_f64(),
-        1.0 + 2.0 * f64::EPSILON
-    );
-    assert_eq!(
-        sum_of(&[1.0, half_ulp, f64::from_bits(1)]).to_f64(),
-        1.0 + f64::EPSILON,
-        "a hair above the tie"
-    );
-    assert_eq!(
-        sum_of(&[f64::from_bits(3), -f64::from_bits(1)]).to_f64(),
-        f64::from_bits(2)
-    );
-    assert_eq!(
-        sum_of(&[f64::MAX, f64::MAX, -f64::MAX]).to_f64(),
-        f64::MAX,
-        "no overflow on the way"
-    );
+    assert_eq!(sum_of(&[1.0 + f64::EPSILON, half_ulp]).to_f64(), 1.0 + 2.0 * f64::EPSILON);
+    assert_eq!(sum_of(&[1.0, half_ulp, f64::from_bits(1)]).to_f64(), 1.0 + f64::EPSILON, "a hair above the tie");
+    assert_eq!(sum_of(&[f64::from_bits(3), -f64::from_bits(1)]).to_f64(), f64::from_bits(2));
+    assert_eq!(sum_of(&[f64::MAX, f64::MAX, -f64::MAX]).to_f64(), f64::MAX, "no overflow on the way");
     assert_eq!(sum_of(&[f64::MAX, f64::MAX]).to_f64(), f64::INFINITY);
 }
 
@@ -197,10 +171,7 @@ fn moments_agree<T: Pixel>(values: &[T]) {
         let mut block = Moments::default();
         block.add_block(values, ok);
         let mut single = Moments::default();
-        let valid = values
-            .iter()
-            .enumerate()
-            .filter(|(i, _)| ok.is_none_or(|ok| ok[*i] != 0));
+        let valid = values.iter().enumerate().filter(|(i, _)| ok.is_none_or(|ok| ok[*i] != 0));
         valid.for_each(|(_, v)| single.add(*v));
         assert_eq!(block, single, "{} block", T::DTYPE);
         let mut shards = Moments::default();
@@ -251,18 +222,11 @@ fn spread_of_known_values() {
     assert_eq!(m.variance(0), Some(0.0), "E[x²] - E[x]² gives noise here");
     let mut m = Moments::default();
     m.add_block(&[1e9f64 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0], None);
-    assert_eq!(
-        (m.mean(), m.variance(1), m.variance(0)),
-        (Some(1e9 + 10.0), Some(30.0), Some(22.5))
-    );
+    assert_eq!((m.mean(), m.variance(1), m.variance(0)), (Some(1e9 + 10.0), Some(30.0), Some(22.5)));
     assert_eq!(m.std(1), Some(30f64.sqrt()));
     let mut m = Moments::default();
     m.add_block(&[f64::MAX, f64::MAX], None);
-    assert_eq!(
-        (m.mean(), m.variance(0)),
-        (Some(f64::MAX), Some(0.0)),
-        "though the sum is out of range"
-    );
+    assert_eq!((m.mean(), m.variance(0)), (Some(f64::MAX), Some(0.0)), "though the sum is out of range");
 }
 
 #[test]
@@ -274,62 +238,38 @@ fn variance_of_integers_equals_the_sum_of_squared_distances() {
     let n = values.len() as i128;
     let total: i128 = values.iter().map(|v| i128::from(*v)).sum();
     // Σ(n x - Σx)² = n²·Σ(x - mean)², all in integers; the nearest f64 is at most half of the last bit away.
-    let squares: i128 = values
-        .iter()
-        .map(|v| (n * i128::from(*v) - total).pow(2))
-        .sum();
+    let squares: i128 = values.iter().map(|v| (n * i128::from(*v) - total).pow(2)).sum();
     let variance = m.variance(0).unwrap();
     let (found, last_bit) = (variance as i128, (variance.next_up() - variance) as i128);
-    assert!(
-        (found * n.pow(3) - squares).abs() * 2 <= last_bit * n.pow(3),
-        "{variance}"
-    );
+    assert!((found * n.pow(3) - squares).abs() * 2 <= last_bit * n.pow(3), "{variance}");
     assert_eq!(m.mean().unwrap(), total as f64 / n as f64);
 }
 
 #[test]
 fn nothing_and_infinity() {
     let mut m = Moments::default();
-    assert_eq!(
-        (m.mean(), m.variance(0), m.std(1), m.min(), m.sum()),
-        (None, None, None, None, 0.0)
-    );
+    assert_eq!((m.mean(), m.variance(0), m.std(1), m.min(), m.sum()), (None, None, None, None, 0.0));
     m.add_block(&[f32::NAN; 100], None);
     assert_eq!(m, Moments::default());
     m.add(3u8);
     assert_eq!((m.variance(0), m.variance(1)), (Some(0.0), None));
     m.add(f32::INFINITY);
-    assert_eq!(
-        (m.mean(), m.max()),
-        (Some(f64::INFINITY), Some(f64::INFINITY))
-    );
+    assert_eq!((m.mean(), m.max()), (Some(f64::INFINITY), Some(f64::INFINITY)));
     assert!(m.std(0).unwrap().is_nan());
 }
 
 #[test]
 fn every_value_lies_between_the_edges_of_its_bin() {
     let mut random = Random(14);
-    for (low, high, n) in [
-        (0.0, 1.0, 10),
-        (-1e9, 1e-9, 7),
-        (0.1, 0.7, 3),
-        (1e300, 1.1e300, 1000),
-    ] {
+    for (low, high, n) in [(0.0, 1.0, 10), (-1e9, 1e-9, 7), (0.1, 0.7, 3), (1e300, 1.1e300, 1000)] {
         let shape = Histogram::new(low, high, n).unwrap();
         let edges = (0..=n).map(|i| shape.edge(i));
-        let inside =
-            (0..500).map(|_| low + (high - low) * (random.next() as f64 / u64::MAX as f64));
-        for v in edges
-            .chain(inside.collect::<Vec<_>>())
-            .filter(|v| *v <= high)
-        {
+        let inside = (0..500).map(|_| low + (high - low) * (random.next() as f64 / u64::MAX as f64));
+        for v in edges.chain(inside.collect::<Vec<_>>()).filter(|v| *v <= high) {
             let mut h = shape.clone();
             h.add(v);
             let bin = h.counts().iter().position(|c| *c == 1).unwrap();
-            assert!(
-                h.edge(bin) <= v && (v < h.edge(bin + 1) || bin + 1 == n),
-                "{v} in bin {bin}"
-            );
+            assert!(h.edge(bin) <= v && (v < h.edge(bin + 1) || bin + 1 == n), "{v} in bin {bin}");
         }
     }
 }
@@ -341,52 +281,21 @@ fn histograms_merge_only_over_the_same_bins() {
     a.add_block(&[f32::NAN, -1.0, 0.0, 10.0], None);
     b.add_block(&[3u16, 3, 400], Some(&[1, 0, 1]));
     a.merge(&b).unwrap();
-    assert_eq!(
-        (a.counts(), a.below(), a.above()),
-        (&[1, 1, 0, 0, 1][..], 1, 1)
-    );
+    assert_eq!((a.counts(), a.below(), a.above()), (&[1, 1, 0, 0, 1][..], 1, 1));
     assert!(a.merge(&Histogram::new(0.0, 10.0, 6).unwrap()).is_err());
-    for (low, high, n) in [
-        (1.0, 1.0, 5),
-        (0.0, f64::NAN, 5),
-        (f64::MIN, f64::MAX, 5),
-        (0.0, 1.0, 0),
-    ] {
+    for (low, high, n) in [(1.0, 1.0, 5), (0.0, f64::NAN, 5), (f64::MIN, f64::MAX, 5), (0.0, 1.0, 0)] {
         assert!(Histogram::new(low, high, n).is_err());
     }
 }
 
 #[test]
 fn library_combiners_keep_the_laws() {
-    let awkward = vec![
-        1e300,
-        0.1,
-        -1e300,
-        f64::NAN,
-        0.2,
-        -0.0,
-        0.0,
-        f64::MIN_POSITIVE,
-        1e17,
-        -3.0,
-    ];
+    let awkward = vec![1e300, 0.1, -1e300, f64::NAN, 0.2, -0.0, 0.0, f64::MIN_POSITIVE, 1e17, -3.0];
     assert_combine_laws::<(Min<f64>, Max<f64>, Moments), _>(awkward.clone());
-    assert_combine_laws::<(Sum<f64>, Mean), _>(
-        awkward.iter().copied().filter(|v| !v.is_nan()).collect(),
-    );
+    assert_combine_laws::<(Sum<f64>, Mean), _>(awkward.iter().copied().filter(|v| !v.is_nan()).collect());
     assert_combine_laws::<(Sum<f64>, Mean), _>(awkward);
-    assert_combine_laws::<(Count, Sum<u64>, Min<u64>, Max<u64>), _>(vec![
-        u64::MAX,
-        1,
-        0,
-        7,
-        u64::MAX,
-    ]);
-    assert_combine_laws::<(Count, Max<String>), _>(vec![
-        "b".to_string(),
-        String::new(),
-        "é".into(),
-    ]);
+    assert_combine_laws::<(Count, Sum<u64>, Min<u64>, Max<u64>), _>(vec![u64::MAX, 1, 0, 7, u64::MAX]);
+    assert_combine_laws::<(Count, Max<String>), _>(vec!["b".to_string(), String::new(), "é".into()]);
     assert_combine_laws::<Sum<i64>, i64>(vec![]);
 }
 
@@ -396,9 +305,7 @@ fn signs_of_zero_do_not_depend_on_the_order() {
         let (mut min, mut max) = (Min::<f64>::default(), Max::<f64>::default());
         values.iter().for_each(|v| min.add(*v));
         values.iter().for_each(|v| max.add(*v));
-        assert!(
-            min.finish().unwrap().is_sign_negative() && max.finish().unwrap().is_sign_positive()
-        );
+        assert!(min.finish().unwrap().is_sign_negative() && max.finish().unwrap().is_sign_positive());
     }
 }
 
@@ -429,22 +336,13 @@ macro_rules! broken {
 }
 broken!(Forgets, |c, v| c.lost += v, |c, o| c.lost += o.lost);
 broken!(NoUnit, |c, v| c.n += v, |c, o| c.n += o.n + 1);
-broken!(Difference, |c, v| c.n += v, |c, o| c.n =
-    if c.n == 0 { o.n } else { c.n - o.n });
-broken!(Halves, |c, v| c.n += v, |c, o| c.n = if c.n * o.n == 0 {
-    c.n + o.n
-} else {
-    (c.n + o.n) / 2
-});
+broken!(Difference, |c, v| c.n += v, |c, o| c.n = if c.n == 0 { o.n } else { c.n - o.n });
+broken!(Halves, |c, v| c.n += v, |c, o| c.n = if c.n * o.n == 0 { c.n + o.n } else { (c.n + o.n) / 2 });
 broken!(Resets, |c, v| c.n = v, |c, o| c.n = c.n.max(o.n));
 
 fn complaint<C: Combine<i64, Out: PartialEq + std::fmt::Debug>>() -> String {
-    let caught =
-        std::panic::catch_unwind(|| assert_combine_laws::<C, _>(vec![9, 5, 1, 8, 2, 4, 7]));
-    *caught
-        .expect_err("a broken combiner")
-        .downcast::<String>()
-        .unwrap()
+    let caught = std::panic::catch_unwind(|| assert_combine_laws::<C, _>(vec![9, 5, 1, 8, 2, 4, 7]));
+    *caught.expect_err("a broken combiner").downcast::<String>().unwrap()
 }
 
 #[test]

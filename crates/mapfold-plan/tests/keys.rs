@@ -26,34 +26,15 @@ fn is_lawful<K: Key + Ord>(keys: &[K]) {
     assert_eq!(decode_keys::<K>(&[]).unwrap(), []);
     for row in &rows {
         let longer = [row.as_slice(), &[0]].concat();
-        assert!(
-            decode::<K>(&[longer]).is_err(),
-            "a byte too many for {}",
-            std::any::type_name::<K>()
-        );
+        assert!(decode::<K>(&[longer]).is_err(), "a byte too many for {}", std::any::type_name::<K>());
         for len in 0..row.len() {
-            assert!(
-                decode::<K>(&[row[..len].to_vec()]).is_err(),
-                "{len} bytes of {row:?}"
-            );
+            assert!(decode::<K>(&[row[..len].to_vec()]).is_err(), "{len} bytes of {row:?}");
         }
     }
 }
 
 fn strings() -> Vec<String> {
-    let some = [
-        "",
-        "a",
-        "aa",
-        "b",
-        "a\0",
-        "é",
-        "z",
-        "日本",
-        "\u{10ffff}",
-        "\u{e000}",
-    ]
-    .map(String::from);
+    let some = ["", "a", "aa", "b", "a\0", "é", "z", "日本", "\u{10ffff}", "\u{e000}"].map(String::from);
     let long = [7, 8, 9, 31, 32, 33, 63, 64, 65, 200].map(|n| "x".repeat(n));
     some.into_iter().chain(long).collect()
 }
@@ -71,31 +52,16 @@ fn every_key_is_lawful() {
     is_lawful(&[i64::MIN, -1, 0, 1, i64::MAX]);
     is_lawful(&strings());
     is_lawful(&[()]);
-    is_lawful(&[
-        TimeKey(i64::MIN),
-        TimeKey(-1),
-        TimeKey(0),
-        TimeKey(1_700_000_000_000),
-    ]);
+    is_lawful(&[TimeKey(i64::MIN), TimeKey(-1), TimeKey(0), TimeKey(1_700_000_000_000)]);
 }
 
 #[test]
 fn tuples_sort_from_left_to_right() {
-    let tiles =
-        [(0, 0), (0, u32::MAX), (1, 0), (256, 1), (1, 256)].map(|(row, col)| TileKey { row, col });
+    let tiles = [(0, 0), (0, u32::MAX), (1, 0), (256, 1), (1, 256)].map(|(row, col)| TileKey { row, col });
     is_lawful(&tiles);
-    let named: Vec<(String, i64)> = strings()
-        .into_iter()
-        .flat_map(|s| [(s.clone(), -5), (s, 5)])
-        .collect();
+    let named: Vec<(String, i64)> = strings().into_iter().flat_map(|s| [(s.clone(), -5), (s, 5)]).collect();
     is_lawful(&named);
-    let nested = tiles.map(|tile| {
-        (
-            tile,
-            TimeKey(i64::from(tile.col) - 9),
-            (tile.row == 1, "t".to_string()),
-        )
-    });
+    let nested = tiles.map(|tile| (tile, TimeKey(i64::from(tile.col) - 9), (tile.row == 1, "t".to_string())));
     is_lawful(&nested);
     is_lawful(&[(1u8, (), -1i8, 2u16), (1, (), -1, 1), (0, (), 1, 9)]);
 }
@@ -111,35 +77,22 @@ fn random_keys_are_lawful() {
     };
     let mut key = || {
         let length = next() % 40;
-        let text: String = (0..length)
-            .map(|_| char::from_u32(next() as u32 % 0xd800).unwrap())
-            .collect();
+        let text: String = (0..length).map(|_| char::from_u32(next() as u32 % 0xd800).unwrap()).collect();
         (next() % 3 == 0, next() as i16 % 4, text, next())
     };
-    is_lawful(
-        &(0..60)
-            .map(|_| key())
-            .collect::<Vec<(bool, i16, String, u64)>>(),
-    );
+    is_lawful(&(0..60).map(|_| key()).collect::<Vec<(bool, i16, String, u64)>>());
 }
 
 #[test]
 fn equal_keys_have_equal_bytes_in_any_batch() {
     let alone = rows(&[(5i32, "five".to_string())]);
-    let among = rows(&[
-        (1, String::new()),
-        (5, "five".to_string()),
-        (9, "nine".repeat(20)),
-    ]);
+    let among = rows(&[(1, String::new()), (5, "five".to_string()), (9, "nine".repeat(20))]);
     assert_eq!(alone[0], among[1]);
 }
 
 #[test]
 fn the_bytes_are_pinned() {
-    assert_eq!(
-        rows(&[(7u16, "ab".to_string())])[0],
-        b"\x01\x00\x07\x02ab\0\0\0\0\0\0\x02"
-    );
+    assert_eq!(rows(&[(7u16, "ab".to_string())])[0], b"\x01\x00\x07\x02ab\0\0\0\0\0\0\x02");
     assert_eq!(rows(&[-1i32])[0], [1, 0x7f, 0xff, 0xff, 0xff]);
     assert_eq!(rows(&[()])[0], [2, 3]);
 }
@@ -148,41 +101,24 @@ fn the_bytes_are_pinned() {
 fn foreign_bytes_and_columns_are_errors() {
     let not_text = b"\x02\xff\xfe\0\0\0\0\0\0\x02".to_vec();
     assert!(decode::<String>(&[not_text]).is_err());
-    assert!(
-        decode::<String>(&[b"\x02ab\0\0\0\0\0\0\x09".to_vec()]).is_err(),
-        "9 of 8 bytes used"
-    );
+    assert!(decode::<String>(&[b"\x02ab\0\0\0\0\0\0\x09".to_vec()]).is_err(), "9 of 8 bytes used");
     assert!(decode::<i32>(&[vec![0, 0, 0, 0, 0]]).is_err(), "a null");
     let column = |a: &dyn Array| -> Vec<ArrayRef> { vec![a.slice(0, a.len())] };
     assert!(i32::from_arrays(&column(&UInt8Array::from(vec![1]))).is_err());
     assert!(i32::from_arrays(&column(&Int32Array::from(vec![Some(1), None]))).is_err());
     assert!(i32::from_arrays(&[]).is_err());
-    let uneven: [ArrayRef; 2] = [
-        Arc::new(Int32Array::from(vec![1, 2])),
-        Arc::new(Int32Array::from(vec![1])),
-    ];
+    let uneven: [ArrayRef; 2] = [Arc::new(Int32Array::from(vec![1, 2])), Arc::new(Int32Array::from(vec![1]))];
     assert!(<(i32, i32)>::from_arrays(&uneven).is_err());
-    let text = i32::from_arrays(&column(&Float64Array::from(vec![1.0])))
-        .unwrap_err()
-        .to_string();
-    assert_eq!(
-        text,
-        "a key has the columns [Int32], not [Float64 (0 nulls)]"
-    );
+    let text = i32::from_arrays(&column(&Float64Array::from(vec![1.0]))).unwrap_err().to_string();
+    assert_eq!(text, "a key has the columns [Int32], not [Float64 (0 nulls)]");
 }
 
 /// The numbers are those of the reference implementation of XXH3 (Python's xxhash) on bytes written by hand.
 #[test]
 fn partitions_are_pinned() {
     let placed = |key: &str| partition_of(&rows(&[key.to_string()])[0], 1000);
-    assert_eq!(
-        ["", "a", "tile", "mapfold"].map(placed),
-        [879, 366, 805, 407]
-    );
-    assert_eq!(
-        [0u64, 1, 2, 3].map(|k| partition_of(&rows(&[k])[0], 16)),
-        [3, 9, 15, 13]
-    );
+    assert_eq!(["", "a", "tile", "mapfold"].map(placed), [879, 366, 805, 407]);
+    assert_eq!([0u64, 1, 2, 3].map(|k| partition_of(&rows(&[k])[0], 16)), [3, 9, 15, 13]);
     assert_eq!(partition_of(b"", 1 << 31), 377_700_354);
 }
 
@@ -191,12 +127,8 @@ fn partitions_are_in_range_and_even() {
     let rows = rows(&(0..10_000u64).collect::<Vec<_>>());
     for partitions in [1, 2, 7, 64] {
         let mut sizes = vec![0u32; partitions as usize];
-        rows.iter()
-            .for_each(|row| sizes[partition_of(row, partitions) as usize] += 1);
+        rows.iter().for_each(|row| sizes[partition_of(row, partitions) as usize] += 1);
         let fair = 10_000 / partitions;
-        assert!(
-            sizes.iter().all(|n| (fair / 2..=fair * 2).contains(n)),
-            "{sizes:?}"
-        );
+        assert!(sizes.iter().all(|n| (fair / 2..=fair * 2).contains(n)), "{sizes:?}");
     }
 }

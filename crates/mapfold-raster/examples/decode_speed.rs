@@ -22,33 +22,47 @@ impl Fetched for Whole {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let args: Vec<String> = std::env::args().collect();
     let file = args.get(1).ok_or("usage: decode_speed FILE [REPEATS]")?;
-    let repeats = args.get(2).map_or(Ok(7), |n| n.parse())?;
+    let repeats = args.get(2).map_or(Ok(30u32), |n| n.parse())?;
     let (stores, loc) = (Stores::new(), Loc::parse(file)?);
     let source = mapfold_raster::tiff::open(&stores, &loc)?;
     let whole = Whole(stores.get(&loc)?);
     let meta = source.meta();
     let block = meta.levels[0].block;
-    println!("{} bands of {} {}, {} predictor {}, tiles of {block}", meta.bands.len(), meta.geobox.shape, meta.bands[0].dtype, meta.compression, meta.predictor);
+    println!(
+        "{} bands of {} {}, {} predictor {}, tiles of {block}",
+        meta.bands.len(),
+        meta.geobox.shape,
+        meta.bands[0].dtype,
+        meta.compression,
+        meta.predictor
+    );
+    let large = 2048.max(block.rows);
+    let own = meta.bands[0].dtype;
+    type Run<'a> = Box<dyn Fn() -> Result<usize, RasterError> + 'a>;
+    let mut runs: Vec<(String, Run<'_>)> = vec![
+        (format!("to {own} by {}", block.rows), Box::new(|| own_type(&source, &whole, block.rows))),
+        (format!("to float32 by {}", block.rows), Box::new(|| decode::<f32>(&source, &whole, block.rows))),
+        (format!("to {own} by {large}"), Box::new(|| own_type(&source, &whole, large))),
+        (format!("to float32 by {large}"), Box::new(|| decode::<f32>(&source, &whole, large))),
+    ];
     if meta.compression == "deflate" {
-        let bare = best(repeats, || inflate(&source, &whole))?;
-        println!("libdeflate alone       {bare:8.3} ms/MPix");
+        runs.insert(0, ("libdeflate alone".into(), Box::new(|| inflate(&source, &whole))));
     }
-    for side in [block.rows, 2048.max(block.rows)] {
-        println!("to {:8} by {side:5} {:8.3} ms/MPix", meta.bands[0].dtype, best(repeats, || own_type(&source, &whole, side))?);
-        println!("to float32  by {side:5} {:8.3} ms/MPix", best(repeats, || decode::<f32>(&source, &whole, side))?);
+    let mut spent = vec![0.0; runs.len()];
+    let mut pixels = 0;
+    // In turns, so that a neighbour's load hits all alike; sums, because the system counts CPU time in ticks of some
+    // milliseconds and the best of short runs would be a multiple of a tick.
+    for _ in 0..repeats {
+        for ((_, run), spent) in runs.iter().zip(&mut spent) {
+            let start = thread_seconds();
+            pixels = run()?;
+            *spent += thread_seconds() - start;
+        }
+    }
+    for ((name, _), spent) in runs.iter().zip(&spent) {
+        println!("{name:24} {:8.3} ms/MPix", spent * 1e9 / (f64::from(repeats) * pixels as f64));
     }
     Ok(())
-}
-
-/// The best of some runs: megapixels of all bands over time.
-fn best(repeats: usize, mut run: impl FnMut() -> Result<usize, RasterError>) -> Result<f64, RasterError> {
-    let mut least = f64::INFINITY;
-    for _ in 0..repeats {
-        let start = thread_seconds();
-        let pixels = run()?;
-        least = least.min((thread_seconds() - start) * 1e9 / pixels as f64);
-    }
-    Ok(least)
 }
 
 /// CPU time of this thread where the system tells it (a loaded machine does not matter then), else the wall clock.

@@ -10,10 +10,12 @@
 #![warn(missing_docs)]
 
 mod cast;
+mod flow;
 mod meta;
 mod source;
 pub mod tiff;
 pub mod write;
 
+pub use flow::{Cog, GTiff, OpenRaster, RasterVerbs, ReadOptions, Scale, Scene, WriteOverrides};
 pub use meta::{BandMeta, Interleave, LevelMeta, RasterMeta};
 pub use source::{Fetched, PixelsMut, RasterError, RasterSource, Scratch, Want};

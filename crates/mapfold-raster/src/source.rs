@@ -147,7 +147,9 @@ pub trait RasterSource: Send + Sync {
     /// When `want` names a level, band or window that the file has not.
     fn needs(&self, want: &Want, out: &mut Vec<Range<u64>>) -> Result<(), RasterError>;
     /// Decodes `want` into `pixels` (converted to the destination's type: exact where it fits, else rounded and
-    /// saturated) and, where the file has a dataset mask, writes 0 (invalid) or 1 per pixel into `mask`.
+    /// saturated) and, where the file has a dataset mask, writes 0 (invalid) or 1 per pixel into `mask` (1 everywhere
+    /// without a dataset mask). Nodata is not applied: the caller has it from the meta. Tiles that were never written
+    /// become nodata, or 0 where the band has none.
     ///
     /// # Errors
     /// Names the codec tile that is truncated, corrupt or missing.
@@ -197,11 +199,11 @@ pub enum RasterError {
         /// The file.
         loc: Loc,
         /// Level, 0 = full resolution.
-        level: usize,
+        level: u32,
         /// Row of the tile, counted in tiles.
-        row: usize,
+        row: u32,
         /// Column of the tile, counted in tiles.
-        col: usize,
+        col: u32,
         /// `is truncated: 512 of 900 bytes`, `is corrupt: ...`
         why: String,
     },

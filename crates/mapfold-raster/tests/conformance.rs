@@ -53,16 +53,17 @@ fn windows_are_crops<T: Pixel>(source: &dyn RasterSource, file: &Bytes, level: u
         let bands: Vec<usize> = (0..1 + dice.below(3)).map(|_| dice.below(all.bands.len())).collect();
         let want = Want { level, bands: bands.clone(), window };
         let (got, got_mask) = read::<T>(source, file, &want).unwrap();
-        let expected: Vec<T> = bands.iter().flat_map(|b| crop(&values[b * n..(b + 1) * n], shape.cols, window)).collect();
-        assert!(same(&got, &expected), "{window} of bands {bands:?} of level {level} is not the crop");
-        assert_eq!(got_mask, crop(&mask, shape.cols, window), "mask of {window}");
+        let expected: Vec<T> =
+            bands.iter().flat_map(|b| crop(&values[b * n..(b + 1) * n], shape.cols, window)).collect();
+        assert!(same(&got, &expected), "{}: {window} of bands {bands:?}, level {level}", source.loc());
+        assert_eq!(got_mask, crop(&mask, shape.cols, window), "{}: mask of {window}", source.loc());
     }
 }
 
 fn converted<T: Pixel, D: Pixel>(source: &dyn RasterSource, file: &Bytes, want: &Want, values: &[T]) {
     let (got, _) = read::<D>(source, file, want).unwrap();
     let expected: Vec<D> = values.iter().map(|v| convert(*v)).collect();
-    assert!(same(&got, &expected), "{} read as {}", T::DTYPE, D::DTYPE);
+    assert!(same(&got, &expected), "{}: {} read as {}", source.loc(), T::DTYPE, D::DTYPE);
 }
 
 fn refuses_what_is_not_there(source: &dyn RasterSource) {
@@ -145,7 +146,11 @@ fn check_meta(file: &str, e: &Value, source: &dyn RasterSource) {
     }
     for (i, band) in meta.bands.iter().enumerate() {
         assert_eq!(band.name.as_deref(), e["descriptions"][i].as_str(), "{file}: description");
-        assert_eq!((Some(band.scale), Some(band.offset)), (e["scales"][i].as_f64(), e["offsets"][i].as_f64()), "{file}");
+        assert_eq!(
+            (Some(band.scale), Some(band.offset)),
+            (e["scales"][i].as_f64(), e["offsets"][i].as_f64()),
+            "{file}"
+        );
         match (&e["nodata"], band.nodata) {
             (Value::Null, got) => assert_eq!(got, None, "{file}: nodata"),
             (Value::String(_), got) => assert!(got.unwrap().is_nan(), "{file}: nodata"),
@@ -153,7 +158,10 @@ fn check_meta(file: &str, e: &Value, source: &dyn RasterSource) {
             (n, got) => assert_eq!(got.map(|v| v as f32), n.as_f64().map(|v| v as f32), "{file}: nodata"),
         }
     }
-    assert_eq!((meta.compression.as_str(), u64::from(meta.predictor)), (e["codec"].as_str().unwrap(), e["predictor"].as_u64().unwrap()));
+    assert_eq!(
+        (meta.compression.as_str(), u64::from(meta.predictor)),
+        (e["codec"].as_str().unwrap(), e["predictor"].as_u64().unwrap())
+    );
 }
 
 #[test]
@@ -170,7 +178,6 @@ fn pixels_and_metadata_are_gdals() {
 #[test]
 fn every_file_keeps_the_laws() {
     for (file, _) in of_kind(&["read"]) {
-        println!("{file}");
         let (source, bytes) = open(&format!("tiff/{file}")).unwrap();
         check(&source, &bytes);
     }
@@ -193,7 +200,9 @@ fn either_the_pixels_or_a_named_refusal() {
     for (file, e) in of_kind(&["either"]) {
         match open(&format!("tiff/{file}")) {
             Ok((source, bytes)) => check_pixels(&file, &e, &source, &bytes),
-            Err(why) => assert!(matches!(why, RasterError::Unsupported { .. } | RasterError::Header { .. }), "{file}: {why}"),
+            Err(why) => {
+                assert!(matches!(why, RasterError::Unsupported { .. } | RasterError::Header { .. }), "{file}: {why}")
+            }
         }
     }
 }
@@ -207,9 +216,11 @@ fn damaged_files_are_errors_that_say_where() {
         };
         let said = matches!(
             why,
-            RasterError::NotARaster { .. } | RasterError::Header { .. } | RasterError::Tile { .. } | RasterError::Unsupported { .. }
+            RasterError::NotARaster { .. }
+                | RasterError::Header { .. }
+                | RasterError::Tile { .. }
+                | RasterError::Unsupported { .. }
         );
         assert!(said && why.to_string().contains(&file), "{file}: {why}");
-        println!("{why}");
     }
 }

@@ -46,7 +46,16 @@ fn peak_mib() -> usize {
 
 #[test]
 fn two_thousand_corruptions() {
-    let names = ["cog", "internal_mask", "f32_tiles_zstd_p3_1pixel", "bigendian_bigtiff", "scaled", "user_crs", "one_strip", "overviews_planar"];
+    let names = [
+        "cog",
+        "internal_mask",
+        "f32_tiles_zstd_p3_1pixel",
+        "bigendian_bigtiff",
+        "scaled",
+        "user_crs",
+        "one_strip",
+        "overviews_planar",
+    ];
     let files: Vec<Vec<u8>> = names.iter().map(|n| std::fs::read(data(&format!("tiff/{n}.tif"))).unwrap()).collect();
     files.iter().for_each(|f| assert!(try_read(&Bytes::from(f.clone())), "sound before it is damaged"));
     let (before, mut dice, mut failed) = (peak_mib(), Dice(2026), 0);

@@ -2,9 +2,9 @@
 //! rio-cogeo (`make test` sees to that).
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
-mod write_support;
 #[path = "write_support/decode.rs"]
 mod decode;
+mod write_support;
 
 use decode::{Directory, directories, mask, pixels};
 use mapfold_grid::{Pixel, Shape};
@@ -40,7 +40,8 @@ impl Case<'_> {
         }
         let levels: Vec<[usize; 2]> = file.layout.levels().iter().map(|l| [l.shape.rows, l.shape.cols]).collect();
         let names: Vec<Option<&str>> = (0..image.spec.bands).map(|b| self.names.get(b).copied()).collect();
-        let nodata = file.layout.nodata().map_or("null".into(), |v| if v.is_nan() { "NaN".into() } else { format!("{v:?}") });
+        let nodata =
+            file.layout.nodata().map_or("null".into(), |v| if v.is_nan() { "NaN".into() } else { format!("{v:?}") });
         let json = format!(
             "{{\"levels\": {levels:?}, \"bands\": {}, \"dtype\": \"{}\", \"mask\": {}, \"nodata\": {nodata}, \"cog\": {}, \"names\": {}}}",
             image.spec.bands,
@@ -55,12 +56,17 @@ impl Case<'_> {
 }
 
 fn ndvi(_: usize, r: usize, c: usize) -> f32 {
-    if (r / 40 + c / 90) % 7 == 0 { f32::NAN } else { (r as f32 / 50.0).sin() + noise(0, r, c) as f32 / u64::MAX as f32 }
+    if (r / 40 + c / 90).is_multiple_of(7) {
+        f32::NAN
+    } else {
+        (r as f32 / 50.0).sin() + noise(0, r, c) as f32 / u64::MAX as f32
+    }
 }
 
 fn masked(s: Shape, bands: usize) -> Image<u8> {
     let mut image = image(s, bands, |b, r, c| (noise(b, r, c) % 256) as u8);
-    image.mask = Some((0..s.pixels()).map(|i| u8::from((i / s.cols / 60 + i % s.cols / 60) % 3 != 0)).collect());
+    image.mask =
+        Some((0..s.pixels()).map(|i| u8::from(!(i / s.cols / 60 + i % s.cols / 60).is_multiple_of(3))).collect());
     image.spec.mask = true;
     image
 }
@@ -68,16 +74,26 @@ fn masked(s: Shape, bands: usize) -> Image<u8> {
 fn write_all(folder: &Path) {
     let base = WriteOptions::default();
     let case = |name: &str, options| Case { folder, name: name.into(), options, names: &[] };
-    let shapes = [("1x1", 1, 1), ("101x100", 101, 100), ("512x512", 512, 512), ("513x511", 513, 511), ("tall", 10_000, 300), ("scene", 2196, 2196)];
+    let shapes = [
+        ("1x1", 1, 1),
+        ("101x100", 101, 100),
+        ("512x512", 512, 512),
+        ("513x511", 513, 511),
+        ("tall", 10_000, 300),
+        ("scene", 2196, 2196),
+    ];
     for (name, rows, cols) in shapes {
         let s = shape(rows, cols);
         case(&format!("f32_{name}"), base.clone()).save(image(s, 1, ndvi), 1024);
         let deflate = WriteOptions { compress: Compress::Deflate, nodata: Some(0.0), ..base.clone() };
-        let mut words = image(s, 2, |b, r, c| if r / 30 % 4 == 1 { 0 } else { 1 + (noise(b, r / 2, c / 2) % 9000) as u16 });
+        let mut words =
+            image(s, 2, |b, r, c| if r / 30 % 4 == 1 { 0 } else { 1 + (noise(b, r / 2, c / 2) % 9000) as u16 });
         words.nodata = Some(0);
-        Case { folder, name: format!("u16_{name}"), options: deflate, names: &["B04", "B08 <nir> & \"more\""] }.save(words, 1024);
+        Case { folder, name: format!("u16_{name}"), options: deflate, names: &["B04", "B08 <nir> & \"more\""] }
+            .save(words, 1024);
         let rgb = WriteOptions { compress: Compress::None, ..base.clone() };
-        Case { folder, name: format!("rgb_{name}"), options: rgb, names: &["red", "green", "blue"] }.save(masked(s, 3), 1024);
+        Case { folder, name: format!("rgb_{name}"), options: rgb, names: &["red", "green", "blue"] }
+            .save(masked(s, 3), 1024);
     }
     let big = WriteOptions { bigtiff: BigTiff::Yes, ..base.clone() };
     case("big_f64", big.clone()).save(image(shape(700, 900), 1, |b, r, c| f64::from(ndvi(b, r, c))), 1024);
@@ -98,6 +114,7 @@ fn gdal_and_rio_cogeo_read_what_was_written() {
         return;
     };
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("write_gdal");
+    let _ = std::fs::remove_dir_all(&folder); // left by an earlier run
     std::fs::create_dir_all(&folder).unwrap();
     write_all(&folder);
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/write_support/check.py");

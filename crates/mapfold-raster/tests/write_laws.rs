@@ -1,9 +1,9 @@
 //! Laws of the writer: pixels come back, and the bytes depend on pixels and options only.
 #![allow(clippy::unwrap_used)]
 
-mod write_support;
 #[path = "write_support/decode.rs"]
 mod decode;
+mod write_support;
 
 use decode::{directories, mask, pixels};
 use mapfold_grid::{Pixel, Shape};
@@ -112,7 +112,10 @@ fn cog_tiles_are_framed_by_their_length_and_coarse_levels_come_first() {
     image.mask = Some((0..s.pixels()).map(|i| u8::from(i > 20_000)).collect());
     image.spec.mask = true;
     let file = write(&image, &small(Compress::Zstd), whole(s, 64)).unwrap().bytes;
-    assert!(String::from_utf8_lossy(&file[8..200]).starts_with("GDAL_STRUCTURAL_METADATA_SIZE=000118 bytes\nLAYOUT=IFDS_BEFORE_DATA\n"));
+    assert!(
+        String::from_utf8_lossy(&file[8..200])
+            .starts_with("GDAL_STRUCTURAL_METADATA_SIZE=000118 bytes\nLAYOUT=IFDS_BEFORE_DATA\n")
+    );
     let mut before = u64::MAX;
     for d in directories(&file).iter().filter(|d| !d.is_mask()) {
         let places = d.numbers[&324].iter().zip(&d.numbers[&325]).filter(|(_, len)| **len > 0.0);

@@ -1,9 +1,9 @@
 //! What is written: nodata, overviews and statistics against naive computations made here.
 #![allow(clippy::unwrap_used)]
 
-mod write_support;
 #[path = "write_support/decode.rs"]
 mod decode;
+mod write_support;
 
 use decode::{directories, pixels};
 use mapfold_grid::{Pixel, Shape};
@@ -66,19 +66,34 @@ fn overviews_match<T: Pixel>(s: Shape, nodata: T, tolerance: f64, cut: Cut, f: i
 #[test]
 fn overviews_are_area_weighted_means_at_any_size() {
     for s in [shape(256, 256), shape(101, 100), shape(257, 300), shape(1, 77), shape(130, 131), shape(236, 372)] {
-        let sparse = |b, r, c| if noise(9, r, c) % 5 == 0 { 0.0 } else { (noise(b, r, c) % 1000) as f64 };
+        let sparse = |b, r, c| if noise(9, r, c).is_multiple_of(5) { 0.0 } else { (noise(b, r, c) % 1000) as f64 };
         let cut = Cut { superblock: shape(128, 128), block: shape(50, 60), reversed: false };
-        overviews_match(s, f64::NAN, 1e-9, cut, |b, r, c| if sparse(b, r, c) == 0.0 { f64::NAN } else { sparse(b, r, c) });
+        overviews_match(
+            s,
+            f64::NAN,
+            1e-9,
+            cut,
+            |b, r, c| if sparse(b, r, c) == 0.0 { f64::NAN } else { sparse(b, r, c) },
+        );
         overviews_match(s, -1i16, 0.0, cut, |b, r, c| if sparse(b, r, c) == 0.0 { -1 } else { sparse(b, r, c) as i16 });
-        overviews_match(s, 0u8, 0.0, cut, |b, r, c| if sparse(b, r, c) == 0.0 { 0 } else { 1 + (noise(b, r, c) % 255) as u8 });
-        overviews_match(s, 0u32, 0.0, cut, |b, r, c| if sparse(b, r, c) == 0.0 { 0 } else { 1 + noise(b, r, c) as u32 % 4_000_000 });
+        overviews_match(
+            s,
+            0u8,
+            0.0,
+            cut,
+            |b, r, c| if sparse(b, r, c) == 0.0 { 0 } else { 1 + (noise(b, r, c) % 255) as u8 },
+        );
+        overviews_match(s, 0u32, 0.0, cut, |b, r, c| {
+            if sparse(b, r, c) == 0.0 { 0 } else { 1 + noise(b, r, c) as u32 % 4_000_000 }
+        });
     }
 }
 
 fn level_one(resampling: Resampling, s: Shape, values: &[u8]) -> Vec<u8> {
     let mut image = image(s, 1, |_, r, c| values[r * s.cols + c]);
     image.nodata = Some(0);
-    let o = WriteOptions { overview_resampling: resampling, overviews: Overviews::Count(1), nodata: Some(0.0), ..small() };
+    let o =
+        WriteOptions { overview_resampling: resampling, overviews: Overviews::Count(1), nodata: Some(0.0), ..small() };
     let file = write(&image, &o, whole(s, 64)).unwrap().bytes;
     pixels(&file, &directories(&file)[1], 0)
 }
@@ -153,12 +168,19 @@ fn statistics_match<T: Pixel>(s: Shape, nodata: Option<T>, f: impl Fn(usize, usi
     let cut = Cut { superblock: shape(128, 64), block: shape(11, 200), reversed: true };
     let file = write(&image, &o, cut).unwrap();
     for (band, got) in image.values.chunks(s.pixels()).zip(&file.assembly.statistics) {
-        let v: Vec<f64> = band.iter().filter(|v| !v.is_nan() && nodata.is_none_or(|n| !v.is(n))).map(|v| v.to_f64()).collect();
+        let v: Vec<f64> =
+            band.iter().filter(|v| !v.is_nan() && nodata.is_none_or(|n| !v.is(n))).map(|v| v.to_f64()).collect();
         let mean = v.iter().sum::<f64>() / v.len() as f64;
         let std = (v.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / v.len() as f64).sqrt();
         assert_eq!(got.count, v.len() as u64);
-        assert_eq!((got.min, got.max), (v.iter().copied().fold(f64::MAX, f64::min), v.iter().copied().fold(f64::MIN, f64::max)));
-        assert!((got.mean - mean).abs() <= 1e-12 * mean.abs() && (got.std - std).abs() <= 1e-9 * std, "{got:?} {mean} {std}");
+        assert_eq!(
+            (got.min, got.max),
+            (v.iter().copied().fold(f64::MAX, f64::min), v.iter().copied().fold(f64::MIN, f64::max))
+        );
+        assert!(
+            (got.mean - mean).abs() <= 1e-12 * mean.abs() && (got.std - std).abs() <= 1e-9 * std,
+            "{got:?} {mean} {std}"
+        );
     }
 }
 
@@ -169,7 +191,11 @@ fn statistics_are_those_of_the_valid_pixels() {
     statistics_match(s, None, |b, r, c| noise(b, r, c) as i16);
     statistics_match(s, Some(0), |b, r, c| noise(b, r, c) as u32);
     statistics_match(s, None, |b, r, c| noise(b, r, c) as i32);
-    statistics_match(s, None, |b, r, c| if noise(5, r, c) % 3 == 0 { f32::NAN } else { noise(b, r, c) as f32 });
+    statistics_match(
+        s,
+        None,
+        |b, r, c| if noise(5, r, c).is_multiple_of(3) { f32::NAN } else { noise(b, r, c) as f32 },
+    );
     statistics_match(s, Some(-1.0), |b, r, c| if r < 64 { -1.0 } else { 1e6 + (noise(b, r, c) % 1000) as f64 });
 }
 

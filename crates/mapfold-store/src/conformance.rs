@@ -19,10 +19,7 @@ pub fn all(stores: &Stores, root: &Loc) {
         stores.create_dir(&folder).unwrap();
         law(stores, &folder);
         stores.remove_dir(&folder).unwrap();
-        assert!(
-            !stores.exists(&folder).unwrap(),
-            "{name}: the folder is gone"
-        );
+        assert!(!stores.exists(&folder).unwrap(), "{name}: the folder is gone");
     }
 }
 
@@ -56,9 +53,7 @@ fn what_is_put_is_read(stores: &Stores, dir: &Loc) {
     assert_eq!(stores.block_on(stores.head(&loc)).unwrap().size, 1000);
     stores.put(&loc, pattern(10)).unwrap();
     assert_eq!(stores.get(&loc).unwrap(), pattern(10));
-    let read = stores
-        .block_on(stores.read(&loc.with_fragment("4"), 0..10))
-        .unwrap();
+    let read = stores.block_on(stores.read(&loc.with_fragment("4"), 0..10)).unwrap();
     assert_eq!(read, pattern(10), "the fragment is not part of the object");
 }
 
@@ -66,38 +61,20 @@ fn ranges_come_in_input_order(stores: &Stores, dir: &Loc) {
     let loc = dir.join("a.bin");
     let object = pattern(300_000);
     stores.put(&loc, object.clone()).unwrap();
-    let ranges = [
-        299_000..300_000,
-        0..10,
-        5..5,
-        4..200,
-        100_000..170_000,
-        12..13,
-    ];
+    let ranges = [299_000..300_000, 0..10, 5..5, 4..200, 100_000..170_000, 12..13];
     let found = stores.block_on(stores.read_ranges(&loc, &ranges)).unwrap();
     for (range, bytes) in ranges.iter().zip(found) {
-        assert_eq!(
-            bytes,
-            object.slice(range.start as usize..range.end as usize)
-        );
+        assert_eq!(bytes, object.slice(range.start as usize..range.end as usize));
     }
     let (one, two) = (stores.clone(), loc.clone());
     let elsewhere = stores.spawn(async move { one.read_ranges(&two, &[1..2, 2..3]).await });
-    assert_eq!(
-        stores.block_on(elsewhere).unwrap().unwrap()[0],
-        object.slice(1..2)
-    );
+    assert_eq!(stores.block_on(elsewhere).unwrap().unwrap()[0], object.slice(1..2));
 }
 
 fn a_read_is_exact_or_truncated(stores: &Stores, dir: &Loc) {
     let loc = dir.join("a.bin");
     stores.put(&loc, pattern(100)).unwrap();
-    for (range, there) in [
-        (90..101, 10),
-        (100..101, 0),
-        (500..600, 0),
-        (0..1 << 60, 100),
-    ] {
+    for (range, there) in [(90..101, 10), (100..101, 0), (500..600, 0), (0..1 << 60, 100)] {
         match stores.block_on(stores.read(&loc, range.clone())) {
             Err(StoreError::Truncated { got, wanted, .. }) => {
                 assert_eq!((got, wanted), (there, range.end - range.start));
@@ -107,12 +84,7 @@ fn a_read_is_exact_or_truncated(stores: &Stores, dir: &Loc) {
     }
     let backwards = std::ops::Range { start: 5, end: 4 };
     assert!(stores.block_on(stores.read(&loc, backwards)).is_err());
-    assert!(
-        stores
-            .block_on(stores.read(&loc, 100..100))
-            .unwrap()
-            .is_empty()
-    );
+    assert!(stores.block_on(stores.read(&loc, 100..100)).unwrap().is_empty());
 }
 
 fn what_is_missing_is_named(stores: &Stores, dir: &Loc) {
@@ -123,9 +95,7 @@ fn what_is_missing_is_named(stores: &Stores, dir: &Loc) {
         stores.block_on(stores.read(&loc, 0..1)).unwrap_err(),
         stores.open_file(&loc).err().unwrap(),
         stores.list(&loc).unwrap_err(),
-        stores
-            .rename(&loc, &dir.join("b"), Replace::Never)
-            .unwrap_err(),
+        stores.rename(&loc, &dir.join("b"), Replace::Never).unwrap_err(),
     ];
     for error in errors {
         assert!(matches!(error, StoreError::NotFound { .. }), "{error:?}");
@@ -133,10 +103,7 @@ fn what_is_missing_is_named(stores: &Stores, dir: &Loc) {
         assert!(error.remedy().is_some());
     }
     let folder = stores.block_on(stores.head(dir)).unwrap_err();
-    assert!(
-        matches!(folder, StoreError::IsDirectory { .. }),
-        "{folder:?}"
-    );
+    assert!(matches!(folder, StoreError::IsDirectory { .. }), "{folder:?}");
 }
 
 fn exactly_one_creator_wins(stores: &Stores, dir: &Loc) {
@@ -146,19 +113,13 @@ fn exactly_one_creator_wins(stores: &Stores, dir: &Loc) {
         assert_eq!(winners.len(), 1, "round {round}");
         assert_eq!(stores.get(&loc).unwrap(), vec![winners[0]; 5000]);
     }
-    assert_eq!(
-        stores.list(dir).unwrap().len(),
-        10,
-        "losers leave nothing behind"
-    );
+    assert_eq!(stores.list(dir).unwrap().len(), 10, "losers leave nothing behind");
 }
 
 fn exactly_one_renamer_wins(stores: &Stores, dir: &Loc) {
     let to = dir.join("target");
     for me in 0..8u8 {
-        stores
-            .put(&dir.join(&format!("from-{me}")), vec![me; 10].into())
-            .unwrap();
+        stores.put(&dir.join(&format!("from-{me}")), vec![me; 10].into()).unwrap();
     }
     let winners = race(|me| stores.rename(&dir.join(&format!("from-{me}")), &to, Replace::Never));
     assert_eq!(winners.len(), 1);
@@ -180,10 +141,7 @@ fn race(attempt: impl Fn(u8) -> Result<(), StoreError> + Sync) -> Vec<u8> {
     thread::scope(|scope| {
         let run = &run;
         let running: Vec<_> = (0..8).map(|me| scope.spawn(move || run(me))).collect();
-        running
-            .into_iter()
-            .filter_map(|thread| thread.join().unwrap())
-            .collect()
+        running.into_iter().filter_map(|thread| thread.join().unwrap()).collect()
     })
 }
 
@@ -192,21 +150,11 @@ fn rename_keeps_its_promise(stores: &Stores, dir: &Loc) {
     stores.put(&a, "a".into()).unwrap();
     stores.put(&b, "b".into()).unwrap();
     let refused = stores.rename(&a, &b, Replace::Never).unwrap_err();
-    assert!(
-        matches!(refused, StoreError::AlreadyExists { .. }),
-        "{refused:?}"
-    );
-    assert_eq!(
-        (&stores.get(&a).unwrap()[..], &stores.get(&b).unwrap()[..]),
-        (&b"a"[..], &b"b"[..])
-    );
+    assert!(matches!(refused, StoreError::AlreadyExists { .. }), "{refused:?}");
+    assert_eq!((&stores.get(&a).unwrap()[..], &stores.get(&b).unwrap()[..]), (&b"a"[..], &b"b"[..]));
     assert_eq!(stores.block_on(stores.read(&b, 0..1)).unwrap(), "b");
     stores.rename(&a, &b, Replace::Allowed).unwrap();
-    assert_eq!(
-        stores.block_on(stores.read(&b, 0..1)).unwrap(),
-        "a",
-        "no stale handle"
-    );
+    assert_eq!(stores.block_on(stores.read(&b, 0..1)).unwrap(), "a", "no stale handle");
     assert!(!stores.exists(&a).unwrap());
     stores.rename(&b, &c, Replace::Never).unwrap();
     assert_eq!(stores.get(&c).unwrap(), "a");
@@ -217,19 +165,13 @@ fn a_folder_moves_whole(stores: &Stores, dir: &Loc) {
     stores.create_dir(&old).unwrap();
     stores.create_dir(&old).unwrap();
     stores.put(&old.join("x"), "x".into()).unwrap();
-    assert_eq!(
-        stores.block_on(stores.read(&old.join("x"), 0..1)).unwrap(),
-        "x"
-    );
+    assert_eq!(stores.block_on(stores.read(&old.join("x"), 0..1)).unwrap(), "x");
     stores.rename(&old, &new, Replace::Never).unwrap();
     assert!(stores.block_on(stores.read(&old.join("x"), 0..1)).is_err());
     assert_eq!(stores.get(&new.join("x")).unwrap(), "x");
     stores.create_dir(&old).unwrap();
     let refused = stores.rename(&old, &new, Replace::Never).unwrap_err();
-    assert!(
-        matches!(refused, StoreError::AlreadyExists { .. }),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, StoreError::AlreadyExists { .. }), "{refused:?}");
 }
 
 fn list_is_sorted_and_flat(stores: &Stores, dir: &Loc) {
@@ -251,10 +193,7 @@ fn delete_is_idempotent(stores: &Stores, dir: &Loc) {
     stores.delete(&loc).unwrap();
     stores.delete(&loc).unwrap();
     assert!(!stores.exists(&loc).unwrap());
-    assert!(
-        stores.delete(dir).is_err(),
-        "a folder is not deleted like a file"
-    );
+    assert!(stores.delete(dir).is_err(), "a folder is not deleted like a file");
 }
 
 fn a_working_file_is_random_access(stores: &Stores, dir: &Loc) {
@@ -265,14 +204,7 @@ fn a_working_file_is_random_access(stores: &Stores, dir: &Loc) {
     file.write_at(10, b"later").unwrap();
     file.write_at(0, b"first").unwrap();
     assert_eq!(file.read_at(0, 15).unwrap(), &b"first\0\0\0\0\0later"[..]);
-    assert!(matches!(
-        file.read_at(10, 6),
-        Err(StoreError::Truncated {
-            got: 5,
-            wanted: 6,
-            ..
-        })
-    ));
+    assert!(matches!(file.read_at(10, 6), Err(StoreError::Truncated { got: 5, wanted: 6, .. })));
     file.set_len(5).unwrap();
     file.sync().unwrap();
     assert_eq!(stores.get(&loc).unwrap(), "first");
@@ -285,9 +217,7 @@ fn a_working_file_is_random_access(stores: &Stores, dir: &Loc) {
 fn copies_are_exact(stores: &Stores, dir: &Loc) {
     let elsewhere = Stores::new();
     let here = stores.create_file(&dir.join("to")).unwrap();
-    let memory = elsewhere
-        .create_file(&Loc::parse("memory://copy/from").unwrap())
-        .unwrap();
+    let memory = elsewhere.create_file(&Loc::parse("memory://copy/from").unwrap()).unwrap();
     let same = stores.create_file(&dir.join("from")).unwrap();
     let object = pattern(2_500_000);
     for source in [memory, same] {
@@ -295,10 +225,7 @@ fn copies_are_exact(stores: &Stores, dir: &Loc) {
         here.set_len(0).unwrap();
         here.copy_from(&*source, 100, 7, 2_000_000).unwrap();
         assert_eq!(here.len().unwrap(), 2_000_007);
-        assert_eq!(
-            here.read_at(7, 2_000_000).unwrap(),
-            object.slice(100..2_000_100)
-        );
+        assert_eq!(here.read_at(7, 2_000_000).unwrap(), object.slice(100..2_000_100));
         let short = here.copy_from(&*source, 2_499_999, 0, 2).unwrap_err();
         assert!(matches!(short, StoreError::Truncated { .. }), "{short:?}");
     }
@@ -309,39 +236,21 @@ fn a_change_after_head_is_noticed(stores: &Stores, dir: &Loc) {
     stores.put(&loc, pattern(100)).unwrap();
     stores.block_on(stores.head(&loc)).unwrap();
     stores.put(&loc, pattern(50)).unwrap();
-    assert!(
-        stores.block_on(stores.read(&loc, 0..50)).is_ok(),
-        "our own writing is known"
-    );
+    assert!(stores.block_on(stores.read(&loc, 0..50)).is_ok(), "our own writing is known");
     let file = stores.open_file(&loc).unwrap();
     let before = stores.block_on(stores.head(&loc)).unwrap();
     file.set_len(60).unwrap();
     let changed = stores.block_on(stores.read(&loc, 0..50)).unwrap_err();
     assert!(matches!(changed, StoreError::Changed { .. }), "{changed:?}");
-    assert_ne!(
-        stores.block_on(stores.head(&loc)).unwrap().etag,
-        before.etag
-    );
-    assert!(
-        stores.block_on(stores.read(&loc, 0..60)).is_ok(),
-        "a new head is a new agreement"
-    );
+    assert_ne!(stores.block_on(stores.head(&loc)).unwrap().etag, before.etag);
+    assert!(stores.block_on(stores.read(&loc, 0..60)).is_ok(), "a new head is a new agreement");
 }
 
 fn writability_is_known_before(stores: &Stores, dir: &Loc) {
     stores.check_writable(&dir.join("new")).unwrap();
-    assert!(
-        !stores.exists(&dir.join("new")).unwrap(),
-        "asking writes nothing"
-    );
+    assert!(!stores.exists(&dir.join("new")).unwrap(), "asking writes nothing");
     stores.create_dir(&dir.join("folder")).unwrap();
-    for refused in [
-        stores.check_writable(&dir.join("folder")),
-        stores.put(&dir.join("folder"), "x".into()),
-    ] {
-        assert!(
-            matches!(refused, Err(StoreError::IsDirectory { .. })),
-            "{refused:?}"
-        );
+    for refused in [stores.check_writable(&dir.join("folder")), stores.put(&dir.join("folder"), "x".into())] {
+        assert!(matches!(refused, Err(StoreError::IsDirectory { .. })), "{refused:?}");
     }
 }

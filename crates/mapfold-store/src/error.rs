@@ -134,19 +134,13 @@ impl StoreError {
     pub fn remedy(&self) -> Option<&'static str> {
         Some(match self {
             StoreError::NotFound { .. } => "check the spelling, and that the file is there",
-            StoreError::Denied { .. } => {
-                "check the permissions; a signed URL may have expired: make a new one"
-            }
+            StoreError::Denied { .. } => "check the permissions; a signed URL may have expired: make a new one",
             StoreError::AlreadyExists { .. } => "choose another name, or allow overwriting",
             StoreError::NoSpace { .. } => "free some space, or write to another file system",
             StoreError::ReadOnly { .. } => "write to a file system that is mounted read-write",
             StoreError::IsDirectory { .. } => "name a file inside the folder",
-            StoreError::Truncated { .. } => {
-                "the file is incomplete: copy or download it again and compare the sizes"
-            }
-            StoreError::Changed { .. } => {
-                "something writes to this file: wait until it is done and run again"
-            }
+            StoreError::Truncated { .. } => "the file is incomplete: copy or download it again and compare the sizes",
+            StoreError::Changed { .. } => "something writes to this file: wait until it is done and run again",
             StoreError::Network { .. } => {
                 "check the network and the server; MAPFOLD_HTTP_RETRIES sets how often to try"
             }
@@ -162,10 +156,7 @@ impl StoreError {
         let loc = loc.to_string();
         match source.kind() {
             Kind::NotFound => StoreError::NotFound { loc },
-            Kind::PermissionDenied => StoreError::Denied {
-                loc,
-                why: source.to_string(),
-            },
+            Kind::PermissionDenied => StoreError::Denied { loc, why: source.to_string() },
             Kind::AlreadyExists | Kind::DirectoryNotEmpty => StoreError::AlreadyExists { loc },
             Kind::StorageFull | Kind::QuotaExceeded => StoreError::NoSpace { loc, source },
             Kind::ReadOnlyFilesystem => StoreError::ReadOnly { loc, source },
@@ -175,10 +166,7 @@ impl StoreError {
     }
 
     pub(crate) fn unsupported(loc: &Loc, what: &str) -> StoreError {
-        StoreError::Unsupported {
-            loc: loc.to_string(),
-            what: what.into(),
-        }
+        StoreError::Unsupported { loc: loc.to_string(), what: what.into() }
     }
 
     pub(crate) fn truncated(loc: &Loc, range: &std::ops::Range<u64>, got: u64) -> StoreError {

@@ -15,8 +15,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{
-    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, LAST_MODIFIED, RANGE,
-    RETRY_AFTER,
+    ACCEPT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, ETAG, HeaderMap, LAST_MODIFIED, RANGE, RETRY_AFTER,
 };
 use reqwest::{Client, ClientBuilder, Method, Response, StatusCode};
 
@@ -38,23 +37,13 @@ pub(crate) struct Http {
 
 impl Http {
     /// The client for `url`; this machine itself is never reached through a proxy.
-    fn client(
-        &self,
-        loc: &Loc,
-        url: &url::Url,
-        options: &StoreOptions,
-    ) -> Result<Client, StoreError> {
+    fn client(&self, loc: &Loc, url: &url::Url, options: &StoreOptions) -> Result<Client, StoreError> {
         let made = if is_loopback(url) {
-            self.loopback
-                .get_or_init(|| build(|| builder(options).no_proxy()))
+            self.loopback.get_or_init(|| build(|| builder(options).no_proxy()))
         } else {
             self.remote.get_or_init(|| build(|| builder(options)))
         };
-        made.clone().map_err(|why| StoreError::Network {
-            loc: loc.to_string(),
-            attempts: 0,
-            why,
-        })
+        made.clone().map_err(|why| StoreError::Network { loc: loc.to_string(), attempts: 0, why })
     }
 
     /// Size and identity of the object.
@@ -96,10 +85,8 @@ impl Http {
     }
 
     fn asker<'a>(&self, loc: &'a Loc, options: &StoreOptions) -> Result<Asker<'a>, StoreError> {
-        let url = url::Url::parse(loc.base()).map_err(|error| StoreError::BadUrl {
-            loc: loc.to_string(),
-            why: error.to_string(),
-        })?;
+        let url = url::Url::parse(loc.base())
+            .map_err(|error| StoreError::BadUrl { loc: loc.to_string(), why: error.to_string() })?;
         let client = self.client(loc, &url, options)?;
         Ok(Asker { client, url, loc })
     }
@@ -114,10 +101,7 @@ struct Asker<'a> {
 
 impl Asker<'_> {
     async fn send(&self, method: Method, range: Option<&Range<u64>>) -> Result<Response, Fault> {
-        let mut request = self
-            .client
-            .request(method, self.url.clone())
-            .header(ACCEPT_ENCODING, "identity");
+        let mut request = self.client.request(method, self.url.clone()).header(ACCEPT_ENCODING, "identity");
         if let Some(range) = range {
             request = request.header(RANGE, format!("bytes={}-{}", range.start, range.end - 1));
         }
@@ -160,17 +144,13 @@ impl Asker<'_> {
         let expected = match response.status() {
             StatusCode::RANGE_NOT_SATISFIABLE => {
                 let total = content_range(headers).and_then(|r| r.total).unwrap_or(0);
-                return Err(Fault::Final(
-                    self.truncated(range, total.saturating_sub(range.start)),
-                ));
+                return Err(Fault::Final(self.truncated(range, total.saturating_sub(range.start))));
             }
             StatusCode::PARTIAL_CONTENT => self.partial(headers, range)?,
             StatusCode::OK => self.whole(headers, range)?,
             _ => {
                 self.check(&response)?;
-                return Err(
-                    self.unsupported(&format!("the answer HTTP {}", response.status().as_u16()))
-                );
+                return Err(self.unsupported(&format!("the answer HTTP {}", response.status().as_u16())));
             }
         };
         let etag = etag(headers);
@@ -183,17 +163,12 @@ impl Asker<'_> {
 
     /// The length that a `206` promises; it must begin where we asked.
     fn partial(&self, headers: &HeaderMap, range: &Range<u64>) -> Result<u64, Fault> {
-        let Some(ContentRange {
-            bytes: Some(sent), ..
-        }) = content_range(headers)
-        else {
+        let Some(ContentRange { bytes: Some(sent), .. }) = content_range(headers) else {
             return Err(self.unsupported("an answer in parts without Content-Range"));
         };
         if sent.start != range.start || sent.end > range.end || sent.end <= sent.start {
-            let what = format!(
-                "a server that sends bytes {}..{} for {}..{}",
-                sent.start, sent.end, range.start, range.end
-            );
+            let what =
+                format!("a server that sends bytes {}..{} for {}..{}", sent.start, sent.end, range.start, range.end);
             return Err(self.unsupported(&what));
         }
         Ok(sent.end - sent.start)
@@ -218,12 +193,7 @@ impl Asker<'_> {
     }
 
     /// Collects a body of `expected` bytes.
-    async fn body(
-        &self,
-        mut response: Response,
-        expected: u64,
-        range: Option<&Range<u64>>,
-    ) -> Result<Bytes, Fault> {
+    async fn body(&self, mut response: Response, expected: u64, range: Option<&Range<u64>>) -> Result<Bytes, Fault> {
         let mut bytes = BytesMut::with_capacity(expected.min(RESERVE) as usize);
         while let Some(more) = response.chunk().await.map_err(lost)? {
             bytes.extend_from_slice(&more);
@@ -252,11 +222,7 @@ impl Asker<'_> {
                 after: number(response.headers(), RETRY_AFTER.as_str())
                     .map(|seconds| Duration::from_secs(seconds.min(LONGEST_RETRY_AFTER))),
             }),
-            _ => Err(Fault::Final(StoreError::Network {
-                loc,
-                attempts: 1,
-                why,
-            })),
+            _ => Err(Fault::Final(StoreError::Network { loc, attempts: 1, why })),
         }
     }
 
@@ -282,20 +248,14 @@ fn content_range(headers: &HeaderMap) -> Option<ContentRange> {
         let last: u64 = last.trim().parse().ok()?;
         Some(first.trim().parse().ok()?..last.checked_add(1)?)
     });
-    Some(ContentRange {
-        bytes,
-        total: total.trim().parse().ok(),
-    })
+    Some(ContentRange { bytes, total: total.trim().parse().ok() })
 }
 
 fn info(size: u64, headers: &HeaderMap) -> ObjectInfo {
     ObjectInfo {
         size,
         etag: etag(headers),
-        modified_ms: headers
-            .get(LAST_MODIFIED)
-            .and_then(|v| v.to_str().ok())
-            .and_then(http_date_ms),
+        modified_ms: headers.get(LAST_MODIFIED).and_then(|v| v.to_str().ok()).and_then(http_date_ms),
     }
 }
 
@@ -316,11 +276,7 @@ fn http_date_ms(text: &str) -> Option<i64> {
     let day: i64 = words.next()?.parse().ok()?;
     let month = MONTHS.find(words.next()?)? as i64 / 3 + 1;
     let year: i64 = words.next()?.parse().ok()?;
-    let clock: Vec<i64> = words
-        .next()?
-        .split(':')
-        .filter_map(|n| n.parse().ok())
-        .collect();
+    let clock: Vec<i64> = words.next()?.split(':').filter_map(|n| n.parse().ok()).collect();
     let &[hours, minutes, seconds] = clock.as_slice() else {
         return None;
     };
@@ -332,8 +288,7 @@ fn http_date_ms(text: &str) -> Option<i64> {
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
-    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year
-        - 719_468
+    year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
 }
 
 /// A transport failure; the library's text is kept, its URL is not.
@@ -378,10 +333,7 @@ fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {
     // A machine without certificates can still speak plain HTTP; https will then say why not.
     tracing::warn!(%error, "no certificates found: https:// will not work (set SSL_CERT_FILE)");
     let none = std::iter::empty::<reqwest::Certificate>();
-    builder()
-        .tls_certs_only(none)
-        .build()
-        .map_err(|error| redact(&error.to_string()))
+    builder().tls_certs_only(none).build().map_err(|error| redact(&error.to_string()))
 }
 
 #[cfg(test)]
@@ -391,14 +343,8 @@ mod tests {
     #[test]
     fn dates_are_milliseconds_since_1970() {
         assert_eq!(http_date_ms("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
-        assert_eq!(
-            http_date_ms("Sun, 06 Nov 1994 08:49:37 GMT"),
-            Some(784_111_777_000)
-        );
-        assert_eq!(
-            http_date_ms("Thu, 29 Feb 2024 12:00:00 GMT"),
-            Some(1_709_208_000_000)
-        );
+        assert_eq!(http_date_ms("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777_000));
+        assert_eq!(http_date_ms("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000_000));
         assert_eq!(http_date_ms("yesterday"), None);
     }
 }

@@ -83,13 +83,7 @@ impl Loc {
             Some(fragment) => format!("{base}#{fragment}").into(),
             None => base.into(),
         };
-        Loc {
-            scheme,
-            base: base.into(),
-            fragment: fragment.map(Into::into),
-            text,
-            path: path.map(Into::into),
-        }
+        Loc { scheme, base: base.into(), fragment: fragment.map(Into::into), text, path: path.map(Into::into) }
     }
 
     /// The part after `#`: a band, a page, an array; what it means is the format's business.
@@ -99,12 +93,7 @@ impl Loc {
 
     /// The same object with this fragment instead.
     pub fn with_fragment(&self, fragment: &str) -> Loc {
-        Loc::assemble(
-            self.scheme,
-            &self.base,
-            Some(fragment),
-            self.path.as_deref(),
-        )
+        Loc::assemble(self.scheme, &self.base, Some(fragment), self.path.as_deref())
     }
 
     /// The object as a whole.
@@ -125,10 +114,7 @@ impl Loc {
     /// The last path component, without query and fragment; empty for a root.
     pub fn name(&self) -> &str {
         if let Some(path) = &self.path {
-            return path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or("");
+            return path.file_name().and_then(|name| name.to_str()).unwrap_or("");
         }
         let (path, _) = split_query(&self.base);
         let after = path.find("://").map_or(0, |at| at + 3);
@@ -142,9 +128,7 @@ impl Loc {
         if let Some(path) = &self.path {
             return Loc::local(path.with_file_name(name));
         }
-        self.parent()
-            .unwrap_or_else(|| self.without_fragment())
-            .join(name)
+        self.parent().unwrap_or_else(|| self.without_fragment()).join(name)
     }
 
     /// The location called `name` (which may hold `/`) inside this folder. A query is kept.
@@ -207,9 +191,7 @@ fn parse_path(text: &str) -> Result<Loc, StoreError> {
         return Err(bad(text, &format!("did you mean {scheme}://...?")));
     }
     match split_fragment(text) {
-        Some((path, fragment)) if !Path::new(text).exists() => {
-            Ok(Loc::local(path).with_fragment(fragment))
-        }
+        Some((path, fragment)) if !Path::new(text).exists() => Ok(Loc::local(path).with_fragment(fragment)),
         _ => Ok(Loc::local(text)),
     }
 }
@@ -218,12 +200,7 @@ fn parse_file_url(text: &str) -> Result<Loc, StoreError> {
     let mut url = Url::parse(text).map_err(|error| bad(text, &error.to_string()))?;
     let fragment = url.fragment().filter(|f| !f.is_empty()).map(str::to_owned);
     url.set_fragment(None);
-    let path = url.to_file_path().map_err(|()| {
-        bad(
-            text,
-            "a file URL names a path on this machine: file:///path",
-        )
-    })?;
+    let path = url.to_file_path().map_err(|()| bad(text, "a file URL names a path on this machine: file:///path"))?;
     let loc = Loc::local(path);
     Ok(match fragment {
         Some(fragment) => loc.with_fragment(&fragment),
@@ -238,10 +215,7 @@ fn parse_memory(text: &str, rest: &str) -> Result<Loc, StoreError> {
     };
     let pieces: Vec<&str> = path.split('/').filter(|piece| !piece.is_empty()).collect();
     if pieces.is_empty() {
-        return Err(bad(
-            text,
-            "a memory location needs a name: memory://name/path",
-        ));
+        return Err(bad(text, "a memory location needs a name: memory://name/path"));
     }
     let base = format!("memory://{}", pieces.join("/").replace('#', "%23"));
     Ok(Loc::assemble(Scheme::Memory, &base, fragment, None))
@@ -282,11 +256,7 @@ fn one_slash_scheme(text: &str) -> Option<&str> {
 /// Drops slashes at the end and doubled ones; keeps a relative path relative.
 fn tidy(path: &Path) -> PathBuf {
     let tidy: PathBuf = path.components().collect();
-    if tidy.as_os_str().is_empty() {
-        PathBuf::from(".")
-    } else {
-        tidy
-    }
+    if tidy.as_os_str().is_empty() { PathBuf::from(".") } else { tidy }
 }
 
 fn file_url(path: &Path) -> String {
@@ -298,9 +268,7 @@ fn file_url(path: &Path) -> String {
 }
 
 fn is_scheme(text: &str) -> bool {
-    text.bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b))
-        && !text.is_empty()
+    text.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b)) && !text.is_empty()
 }
 
 fn unknown_scheme(text: &str, scheme: &str) -> StoreError {
@@ -312,14 +280,7 @@ fn unknown_scheme(text: &str, scheme: &str) -> StoreError {
 }
 
 fn bad(text: &str, why: &str) -> StoreError {
-    StoreError::BadUrl {
-        loc: if text.is_empty() {
-            "\"\"".into()
-        } else {
-            redact_url(text)
-        },
-        why: why.into(),
-    }
+    StoreError::BadUrl { loc: if text.is_empty() { "\"\"".into() } else { redact_url(text) }, why: why.into() }
 }
 
 impl fmt::Display for Loc {

@@ -36,9 +36,7 @@ pub(crate) struct Local {
 
 impl Default for Local {
     fn default() -> Local {
-        Local {
-            open: Mutex::new(Recent::new(OPEN_FILES)),
-        }
+        Local { open: Mutex::new(Recent::new(OPEN_FILES)) }
     }
 }
 
@@ -71,9 +69,7 @@ impl Local {
         }
         let known = self.handles().get(&path.into());
         if let Some(file) = known {
-            let same = file
-                .metadata()
-                .is_ok_and(|open| (open.dev(), open.ino()) == (metadata.dev(), metadata.ino()));
+            let same = file.metadata().is_ok_and(|open| (open.dev(), open.ino()) == (metadata.dev(), metadata.ino()));
             if !same {
                 self.forget(path);
             }
@@ -82,20 +78,12 @@ impl Local {
     }
 
     /// Exactly `range`, and the identity of the file it came from.
-    pub(crate) fn read(
-        &self,
-        loc: &Loc,
-        range: &Range<u64>,
-    ) -> Result<(Bytes, ObjectInfo), StoreError> {
+    pub(crate) fn read(&self, loc: &Loc, range: &Range<u64>) -> Result<(Bytes, ObjectInfo), StoreError> {
         let file = self.handle(loc)?;
         let metadata = file.metadata().map_err(|e| StoreError::from_io(loc, e))?;
         // Asked before anything is allocated: a corrupt offset may ask for exabytes.
         if metadata.is_file() && range.end > metadata.len() {
-            return Err(StoreError::truncated(
-                loc,
-                range,
-                metadata.len().saturating_sub(range.start),
-            ));
+            return Err(StoreError::truncated(loc, range, metadata.len().saturating_sub(range.start)));
         }
         Ok((read_exact(&file, loc, range)?, info(&metadata)))
     }
@@ -120,17 +108,10 @@ pub(crate) fn create(loc: &Loc, bytes: &Bytes) -> Result<(), StoreError> {
     publish(loc, bytes, |temporary| rename_new(temporary, path(loc)))
 }
 
-fn publish(
-    loc: &Loc,
-    bytes: &Bytes,
-    place: impl FnOnce(&Path) -> io::Result<()>,
-) -> Result<(), StoreError> {
+fn publish(loc: &Loc, bytes: &Bytes, place: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), StoreError> {
     let work = || -> io::Result<()> {
         let (temporary, mut file) = temporary_beside(path(loc))?;
-        let written = file
-            .write_all(bytes)
-            .and_then(|()| file.sync_all())
-            .and_then(|()| place(&temporary));
+        let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| place(&temporary));
         if written.is_err() {
             // The first error is the one to tell; a left-over is harmless and recognisable.
             let _ = fs::remove_file(&temporary);
@@ -146,9 +127,7 @@ fn temporary_beside(target: &Path) -> io::Result<(PathBuf, File)> {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let nanos = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |d| d.as_nanos());
+        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos());
         let name = format!("{TEMPORARY}{:x}-{nanos:x}-{number:x}", std::process::id());
         let path = target.with_file_name(name);
         match OpenOptions::new().write(true).create_new(true).open(&path) {
@@ -169,11 +148,7 @@ fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     }
     if from.is_dir() {
         // A folder cannot be linked; rename(2) itself refuses to replace a file or a full folder.
-        return if to.exists() {
-            Err(io::ErrorKind::AlreadyExists.into())
-        } else {
-            fs::rename(from, to)
-        };
+        return if to.exists() { Err(io::ErrorKind::AlreadyExists.into()) } else { fs::rename(from, to) };
     }
     match fs::hard_link(from, to) {
         // Over NFS the answer to a link that worked may get lost: two names then tell the truth.
@@ -198,29 +173,21 @@ pub(crate) fn rename(from: &Loc, to: &Loc, replace: Replace) -> Result<(), Store
     moved.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound if old.exists() => StoreError::from_io(to, error),
         io::ErrorKind::NotFound => StoreError::from_io(from, error),
-        io::ErrorKind::CrossesDevices => {
-            StoreError::unsupported(to, "renaming across file systems")
-        }
+        io::ErrorKind::CrossesDevices => StoreError::unsupported(to, "renaming across file systems"),
         _ => StoreError::from_io(to, error),
     })?;
-    sync_folder_of(old)
-        .and_then(|()| sync_folder_of(new))
-        .map_err(|e| StoreError::from_io(to, e))
+    sync_folder_of(old).and_then(|()| sync_folder_of(new)).map_err(|e| StoreError::from_io(to, e))
 }
 
 pub(crate) fn delete(loc: &Loc) -> Result<(), StoreError> {
     match fs::remove_file(path(loc)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StoreError::from_io(loc, error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::from_io(loc, error)),
         _ => Ok(()),
     }
 }
 
 pub(crate) fn exists(loc: &Loc) -> Result<bool, StoreError> {
-    path(loc)
-        .try_exists()
-        .map_err(|e| StoreError::from_io(loc, e))
+    path(loc).try_exists().map_err(|e| StoreError::from_io(loc, e))
 }
 
 pub(crate) fn list(dir: &Loc) -> Result<Vec<Loc>, StoreError> {
@@ -252,9 +219,7 @@ pub(crate) fn remove_dir(dir: &Loc) -> Result<(), StoreError> {
         return Err(StoreError::unsupported(dir, "removing a root folder"));
     }
     match fs::remove_dir_all(path(dir)) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(StoreError::from_io(dir, error))
-        }
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::from_io(dir, error)),
         _ => Ok(()),
     }
 }
@@ -277,10 +242,7 @@ pub(crate) fn check_writable(loc: &Loc) -> Result<(), StoreError> {
     let folder = loc.parent().unwrap_or_else(|| loc.clone());
     let metadata = fs::metadata(path(&folder)).map_err(|e| StoreError::from_io(&folder, e))?;
     if !metadata.is_dir() {
-        return Err(StoreError::from_io(
-            &folder,
-            io::ErrorKind::NotADirectory.into(),
-        ));
+        return Err(StoreError::from_io(&folder, io::ErrorKind::NotADirectory.into()));
     }
     rustix::fs::access(path(&folder), Access::WRITE_OK | Access::EXEC_OK)
         .map_err(|e| StoreError::from_io(&folder, e.into()))
@@ -295,28 +257,16 @@ pub(crate) struct LocalFile {
 
 impl LocalFile {
     pub(crate) fn create(loc: &Loc, counters: Arc<Counters>) -> Result<LocalFile, StoreError> {
-        LocalFile::open_with(
-            loc,
-            counters,
-            OpenOptions::new().create(true).truncate(true),
-        )
+        LocalFile::open_with(loc, counters, OpenOptions::new().create(true).truncate(true))
     }
 
     pub(crate) fn open(loc: &Loc, counters: Arc<Counters>) -> Result<LocalFile, StoreError> {
         LocalFile::open_with(loc, counters, &mut OpenOptions::new())
     }
 
-    fn open_with(
-        loc: &Loc,
-        counters: Arc<Counters>,
-        options: &mut OpenOptions,
-    ) -> Result<LocalFile, StoreError> {
+    fn open_with(loc: &Loc, counters: Arc<Counters>, options: &mut OpenOptions) -> Result<LocalFile, StoreError> {
         let opened = options.read(true).write(true).open(path(loc));
-        Ok(LocalFile {
-            loc: loc.without_fragment(),
-            file: opened.map_err(|e| StoreError::from_io(loc, e))?,
-            counters,
-        })
+        Ok(LocalFile { loc: loc.without_fragment(), file: opened.map_err(|e| StoreError::from_io(loc, e))?, counters })
     }
 
     fn error(&self, error: io::Error) -> StoreError {
@@ -326,9 +276,7 @@ impl LocalFile {
 
 impl WorkFile for LocalFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        self.file
-            .write_all_at(bytes, offset)
-            .map_err(|e| self.error(e))?;
+        self.file.write_all_at(bytes, offset).map_err(|e| self.error(e))?;
         self.counters.wrote(bytes.len());
         Ok(())
     }
@@ -337,11 +285,7 @@ impl WorkFile for LocalFile {
         let range = offset..offset.saturating_add(len as u64);
         let size = self.len()?;
         if range.end > size {
-            return Err(StoreError::truncated(
-                &self.loc,
-                &range,
-                size.saturating_sub(offset),
-            ));
+            return Err(StoreError::truncated(&self.loc, &range, size.saturating_sub(offset)));
         }
         let bytes = read_exact(&self.file, &self.loc, &range)?;
         self.counters.request();
@@ -361,13 +305,7 @@ impl WorkFile for LocalFile {
         self.file.sync_all().map_err(|e| self.error(e))
     }
 
-    fn copy_from(
-        &self,
-        src: &dyn WorkFile,
-        src_offset: u64,
-        dst_offset: u64,
-        len: u64,
-    ) -> Result<(), StoreError> {
+    fn copy_from(&self, src: &dyn WorkFile, src_offset: u64, dst_offset: u64, len: u64) -> Result<(), StoreError> {
         let done = match src.as_local() {
             Some(file) => self.copy_in_kernel(file, src_offset, dst_offset, len)?,
             None => 0,
@@ -388,19 +326,12 @@ impl LocalFile {
     /// Copies as much as the kernel will do and returns how much; the rest is for the buffered copy,
     /// which also finds out why the kernel stopped.
     #[cfg(target_os = "linux")]
-    fn copy_in_kernel(
-        &self,
-        src: &File,
-        src_offset: u64,
-        dst_offset: u64,
-        len: u64,
-    ) -> Result<u64, StoreError> {
+    fn copy_in_kernel(&self, src: &File, src_offset: u64, dst_offset: u64, len: u64) -> Result<u64, StoreError> {
         use rustix::io::Errno;
         let (mut from, mut to) = (src_offset, dst_offset);
         while to - dst_offset < len {
             let left = (len - (to - dst_offset)).min(1 << 30) as usize;
-            match rustix::fs::copy_file_range(src, Some(&mut from), &self.file, Some(&mut to), left)
-            {
+            match rustix::fs::copy_file_range(src, Some(&mut from), &self.file, Some(&mut to), left) {
                 Ok(0) => break,
                 Ok(copied) => self.counters.wrote(copied),
                 Err(Errno::INTR) => {}
@@ -462,11 +393,7 @@ fn info(metadata: &Metadata) -> ObjectInfo {
     let (seconds, nanos) = (metadata.mtime(), metadata.mtime_nsec());
     ObjectInfo {
         size: metadata.len(),
-        etag: Some(format!(
-            "{:x}-{:x}-{seconds:x}.{nanos:x}",
-            metadata.ino(),
-            metadata.len()
-        )),
+        etag: Some(format!("{:x}-{:x}-{seconds:x}.{nanos:x}", metadata.ino(), metadata.len())),
         modified_ms: metadata.modified().ok().and_then(millis),
     }
 }
@@ -475,16 +402,12 @@ fn info(metadata: &Metadata) -> ObjectInfo {
 pub(crate) fn millis(time: SystemTime) -> Option<i64> {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_millis()).ok(),
-        Err(before) => i64::try_from(before.duration().as_millis())
-            .ok()
-            .map(|ms| -ms),
+        Err(before) => i64::try_from(before.duration().as_millis()).ok().map(|ms| -ms),
     }
 }
 
 fn is_directory(loc: &Loc) -> StoreError {
-    StoreError::IsDirectory {
-        loc: loc.to_string(),
-    }
+    StoreError::IsDirectory { loc: loc.to_string() }
 }
 
 /// The path of a location that is known to be local; any other has none and is never sent here.

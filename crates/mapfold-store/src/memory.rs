@@ -27,11 +27,7 @@ struct Content {
 
 impl Content {
     fn new(bytes: Vec<u8>) -> Content {
-        let mut content = Content {
-            bytes,
-            version: 0,
-            modified: SystemTime::UNIX_EPOCH,
-        };
+        let mut content = Content { bytes, version: 0, modified: SystemTime::UNIX_EPOCH };
         content.touch();
         content
     }
@@ -52,15 +48,9 @@ impl Content {
     fn slice(&self, loc: &Loc, range: &Range<u64>) -> Result<Bytes, StoreError> {
         let size = self.bytes.len() as u64;
         if range.end > size {
-            return Err(StoreError::truncated(
-                loc,
-                range,
-                size.saturating_sub(range.start),
-            ));
+            return Err(StoreError::truncated(loc, range, size.saturating_sub(range.start)));
         }
-        Ok(Bytes::copy_from_slice(
-            &self.bytes[range.start as usize..range.end as usize],
-        ))
+        Ok(Bytes::copy_from_slice(&self.bytes[range.start as usize..range.end as usize]))
     }
 }
 
@@ -112,11 +102,7 @@ impl Memory {
         Ok(read(&object).info())
     }
 
-    pub(crate) fn read(
-        &self,
-        loc: &Loc,
-        range: &Range<u64>,
-    ) -> Result<(Bytes, ObjectInfo), StoreError> {
+    pub(crate) fn read(&self, loc: &Loc, range: &Range<u64>) -> Result<(Bytes, ObjectInfo), StoreError> {
         let object = self.tree().object(loc)?.clone();
         let content = read(&object);
         Ok((content.slice(loc, range)?, content.info()))
@@ -131,8 +117,7 @@ impl Memory {
     pub(crate) fn put(&self, loc: &Loc, bytes: &Bytes) -> Result<(), StoreError> {
         let mut tree = self.tree();
         tree.refuse_folder(loc)?;
-        tree.objects
-            .insert(loc.memory_key().to_owned(), object(bytes.to_vec()));
+        tree.objects.insert(loc.memory_key().to_owned(), object(bytes.to_vec()));
         Ok(())
     }
 
@@ -196,8 +181,7 @@ impl Memory {
         }
         let below = format!("{}/", dir.memory_key());
         tree.objects.retain(|key, _| !key.starts_with(&below));
-        tree.folders
-            .retain(|key| key != dir.memory_key() && !key.starts_with(&below));
+        tree.folders.retain(|key| key != dir.memory_key() && !key.starts_with(&below));
         Ok(())
     }
 
@@ -218,33 +202,16 @@ impl Memory {
         Ok(())
     }
 
-    pub(crate) fn create_file(
-        &self,
-        loc: &Loc,
-        counters: Arc<Counters>,
-    ) -> Result<MemoryFile, StoreError> {
+    pub(crate) fn create_file(&self, loc: &Loc, counters: Arc<Counters>) -> Result<MemoryFile, StoreError> {
         let mut tree = self.tree();
         tree.refuse_folder(loc)?;
         let object = object(Vec::new());
-        tree.objects
-            .insert(loc.memory_key().to_owned(), object.clone());
-        Ok(MemoryFile {
-            loc: loc.without_fragment(),
-            object,
-            counters,
-        })
+        tree.objects.insert(loc.memory_key().to_owned(), object.clone());
+        Ok(MemoryFile { loc: loc.without_fragment(), object, counters })
     }
 
-    pub(crate) fn open_file(
-        &self,
-        loc: &Loc,
-        counters: Arc<Counters>,
-    ) -> Result<MemoryFile, StoreError> {
-        Ok(MemoryFile {
-            loc: loc.without_fragment(),
-            object: self.tree().object(loc)?.clone(),
-            counters,
-        })
+    pub(crate) fn open_file(&self, loc: &Loc, counters: Arc<Counters>) -> Result<MemoryFile, StoreError> {
+        Ok(MemoryFile { loc: loc.without_fragment(), object: self.tree().object(loc)?.clone(), counters })
     }
 }
 
@@ -256,10 +223,8 @@ fn rename_folder(tree: &mut Tree, old: &str, new: &str) {
         .into_iter()
         .map(|(key, object)| (if inside(&key) { moved(&key) } else { key }, object))
         .collect();
-    tree.folders = std::mem::take(&mut tree.folders)
-        .into_iter()
-        .map(|key| if inside(&key) { moved(&key) } else { key })
-        .collect();
+    tree.folders =
+        std::mem::take(&mut tree.folders).into_iter().map(|key| if inside(&key) { moved(&key) } else { key }).collect();
 }
 
 /// A working file in memory; it outlives its name, as an open file does.
@@ -326,26 +291,17 @@ fn read(object: &Object) -> std::sync::RwLockReadGuard<'_, Content> {
 }
 
 fn not_found(loc: &Loc) -> StoreError {
-    StoreError::NotFound {
-        loc: loc.to_string(),
-    }
+    StoreError::NotFound { loc: loc.to_string() }
 }
 
 fn already_exists(loc: &Loc) -> StoreError {
-    StoreError::AlreadyExists {
-        loc: loc.to_string(),
-    }
+    StoreError::AlreadyExists { loc: loc.to_string() }
 }
 
 fn is_directory(loc: &Loc) -> StoreError {
-    StoreError::IsDirectory {
-        loc: loc.to_string(),
-    }
+    StoreError::IsDirectory { loc: loc.to_string() }
 }
 
 fn not_a_folder(loc: &Loc) -> StoreError {
-    StoreError::Io {
-        loc: loc.to_string(),
-        source: std::io::ErrorKind::NotADirectory.into(),
-    }
+    StoreError::Io { loc: loc.to_string(), source: std::io::ErrorKind::NotADirectory.into() }
 }

@@ -20,9 +20,7 @@ pub(crate) struct Span {
 
 /// Plans the spans for `ranges` (any order, overlaps allowed). Empty ranges need no request.
 pub(crate) fn plan(ranges: &[Range<u64>], gap: u64) -> Vec<Span> {
-    let mut order: Vec<usize> = (0..ranges.len())
-        .filter(|&i| ranges[i].start < ranges[i].end)
-        .collect();
+    let mut order: Vec<usize> = (0..ranges.len()).filter(|&i| ranges[i].start < ranges[i].end).collect();
     order.sort_by_key(|&i| (ranges[i].start, ranges[i].end));
     let mut spans: Vec<Span> = Vec::new();
     for index in order {
@@ -32,10 +30,7 @@ pub(crate) fn plan(ranges: &[Range<u64>], gap: u64) -> Vec<Span> {
                 span.range.end = span.range.end.max(range.end);
                 span.serves.push(index);
             }
-            _ => spans.push(Span {
-                range: range.clone(),
-                serves: vec![index],
-            }),
+            _ => spans.push(Span { range: range.clone(), serves: vec![index] }),
         }
     }
     spans

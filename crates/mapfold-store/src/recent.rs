@@ -14,11 +14,7 @@ pub(crate) struct Recent<K, V> {
 
 impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
     pub(crate) fn new(limit: usize) -> Recent<K, V> {
-        Recent {
-            young: HashMap::new(),
-            old: HashMap::new(),
-            limit,
-        }
+        Recent { young: HashMap::new(), old: HashMap::new(), limit }
     }
 
     pub(crate) fn get(&mut self, key: &K) -> Option<V> {

@@ -34,18 +34,8 @@ const SECRET_KEYS: &[&str] = &[
 ];
 
 /// Pieces of query keys that make any key holding them secret, in lower case.
-const SECRET_PIECES: &[&str] = &[
-    "sig",
-    "token",
-    "secret",
-    "passw",
-    "key",
-    "credential",
-    "auth",
-    "x-amz-",
-    "x-goog-",
-    "accesskey",
-];
+const SECRET_PIECES: &[&str] =
+    &["sig", "token", "secret", "passw", "key", "credential", "auth", "x-amz-", "x-goog-", "accesskey"];
 
 /// Hides the secrets of every URL inside `text`; a text without a URL comes back unchanged.
 ///
@@ -104,15 +94,9 @@ fn hide_user(url: &str) -> Cow<'_, str> {
     let port = authority.rsplit_once(':').map_or("", |(_, port)| port);
     // "user:pa/ss@host": a '/' in an unescaped password; what follows the ':' is then no port.
     let odd = !port.ends_with(']') && !port.bytes().all(|b| b.is_ascii_digit());
-    let search = if authority.contains('@') {
-        authority
-    } else {
-        url
-    };
+    let search = if authority.contains('@') { authority } else { url };
     match search.rfind('@') {
-        Some(at) if authority.contains('@') || odd => {
-            Cow::Owned(format!("{HIDDEN}@{}", &url[at + 1..]))
-        }
+        Some(at) if authority.contains('@') || odd => Cow::Owned(format!("{HIDDEN}@{}", &url[at + 1..])),
         _ => Cow::Borrowed(url),
     }
 }
@@ -134,11 +118,7 @@ fn hide_values(query: &str) -> String {
 fn hide_value(pair: &str) -> Cow<'_, str> {
     let Some((key, value)) = pair.split_once('=') else {
         // A long bare word is a token more often than a flag.
-        return if pair.len() > 24 {
-            HIDDEN.into()
-        } else {
-            pair.into()
-        };
+        return if pair.len() > 24 { HIDDEN.into() } else { pair.into() };
     };
     if value.is_empty() {
         return pair.into();

@@ -17,10 +17,7 @@ pub(crate) enum Fault {
     /// Asking again would give the same answer.
     Final(StoreError),
     /// May pass: a busy server, a lost connection. `why` is redacted.
-    Passing {
-        why: String,
-        after: Option<Duration>,
-    },
+    Passing { why: String, after: Option<Duration> },
     /// The answer ended early; final as this error when it keeps doing so.
     Short(StoreError),
 }
@@ -55,23 +52,15 @@ pub(crate) async fn retrying<T, F: Future<Output = Result<T, Fault>>>(
 fn give_up(loc: &crate::Loc, attempts: u32, fault: Fault) -> StoreError {
     match fault {
         Fault::Final(error) | Fault::Short(error) => error,
-        Fault::Passing { why, .. } => StoreError::Network {
-            loc: loc.to_string(),
-            attempts,
-            why,
-        },
+        Fault::Passing { why, .. } => StoreError::Network { loc: loc.to_string(), attempts, why },
     }
 }
 
 fn wait_before(options: &StoreOptions, attempts: u32, fault: &Fault) -> Duration {
-    let doubled = options
-        .http_backoff
-        .saturating_mul(1 << (attempts - 1).min(16));
+    let doubled = options.http_backoff.saturating_mul(1 << (attempts - 1).min(16));
     let wait = doubled.min(LONGEST_WAIT).mul_f64(jitter());
     match fault {
-        Fault::Passing {
-            after: Some(after), ..
-        } => wait.max(*after),
+        Fault::Passing { after: Some(after), .. } => wait.max(*after),
         _ => wait,
     }
 }

@@ -100,10 +100,7 @@ impl Stores {
 
     /// Stores with these options.
     pub fn with_options(options: StoreOptions) -> Stores {
-        Stores(Arc::new(Inner {
-            options,
-            ..Inner::default()
-        }))
+        Stores(Arc::new(Inner { options, ..Inner::default() }))
     }
 
     /// Runs `future` on the I/O threads.
@@ -128,8 +125,7 @@ impl Stores {
         let info = match loc.scheme() {
             Scheme::Local => {
                 self.0.counters.request();
-                self.blocking(loc, |inner, loc| inner.local.head(loc))
-                    .await?
+                self.blocking(loc, |inner, loc| inner.local.head(loc)).await?
             }
             Scheme::Memory => {
                 self.0.counters.request();
@@ -163,16 +159,11 @@ impl Stores {
             }
             Scheme::Memory => {
                 self.0.counters.request();
-                self.0
-                    .memory
-                    .read(loc, &range)
-                    .map(|(bytes, info)| (bytes, info.etag))?
+                self.0.memory.read(loc, &range).map(|(bytes, info)| (bytes, info.etag))?
             }
             Scheme::Http => {
                 let inner = &*self.0;
-                let asking = inner
-                    .http
-                    .read(loc, &range, &inner.options, &inner.counters);
+                let asking = inner.http.read(loc, &range, &inner.options, &inner.counters);
                 within(inner.runtime.get().handle(), asking).await?
             }
         };
@@ -186,11 +177,7 @@ impl Stores {
     ///
     /// # Errors
     /// Those of [`Stores::read`]; the first one stops the rest.
-    pub async fn read_ranges(
-        &self,
-        loc: &Loc,
-        ranges: &[Range<u64>],
-    ) -> Result<Vec<Bytes>, StoreError> {
+    pub async fn read_ranges(&self, loc: &Loc, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
         for range in ranges {
             check_range(loc, range)?;
         }
@@ -204,10 +191,7 @@ impl Stores {
         for span in &spans {
             reads.push(self.read(loc, span.range.clone()));
         }
-        let answers: Vec<Bytes> = stream::iter(reads)
-            .buffered(CONCURRENT)
-            .try_collect()
-            .await?;
+        let answers: Vec<Bytes> = stream::iter(reads).buffered(CONCURRENT).try_collect().await?;
         Ok(ranges::cut(ranges, &spans, &answers))
     }
 
@@ -373,10 +357,7 @@ impl Stores {
             (Scheme::Local, Scheme::Local) => local::rename(from, to, replace)?,
             (Scheme::Memory, Scheme::Memory) => self.0.memory.rename(from, to, replace)?,
             _ => {
-                return Err(StoreError::unsupported(
-                    to,
-                    "renaming between stores, or over HTTP,",
-                ));
+                return Err(StoreError::unsupported(to, "renaming between stores, or over HTTP,"));
             }
         }
         self.forget(from);
@@ -404,9 +385,7 @@ impl Stores {
     pub fn check_writable(&self, loc: &Loc) -> Result<(), StoreError> {
         match loc.scheme() {
             Scheme::Local => local::check_writable(loc),
-            Scheme::Memory if self.0.memory.is_folder(loc) => Err(StoreError::IsDirectory {
-                loc: loc.to_string(),
-            }),
+            Scheme::Memory if self.0.memory.is_folder(loc) => Err(StoreError::IsDirectory { loc: loc.to_string() }),
             Scheme::Memory => Ok(()),
             Scheme::Http => Err(no_writing(loc)),
         }
@@ -424,17 +403,10 @@ impl Stores {
         F: FnOnce(&Inner, &Loc) -> Result<T, StoreError> + Send + 'static,
     {
         let (inner, owned) = (self.0.clone(), loc.clone());
-        let running = self
-            .0
-            .runtime
-            .get()
-            .spawn_blocking(move || work(&inner, &owned));
-        running.await.unwrap_or_else(|error| {
-            Err(StoreError::Io {
-                loc: loc.to_string(),
-                source: std::io::Error::other(error),
-            })
-        })
+        let running = self.0.runtime.get().spawn_blocking(move || work(&inner, &owned));
+        running
+            .await
+            .unwrap_or_else(|error| Err(StoreError::Io { loc: loc.to_string(), source: std::io::Error::other(error) }))
     }
 
     fn seen(&self) -> std::sync::MutexGuard<'_, Recent<Arc<str>, String>> {
@@ -451,11 +423,7 @@ impl Stores {
     fn check_unchanged(&self, loc: &Loc, now: Option<String>) -> Result<(), StoreError> {
         let was = self.seen().get(loc.base());
         match (was, now) {
-            (Some(was), Some(now)) if was != now => Err(StoreError::Changed {
-                loc: loc.to_string(),
-                was,
-                now,
-            }),
+            (Some(was), Some(now)) if was != now => Err(StoreError::Changed { loc: loc.to_string(), was, now }),
             _ => Ok(()),
         }
     }
@@ -484,10 +452,7 @@ fn check_range(loc: &Loc, range: &Range<u64>) -> Result<(), StoreError> {
     }
     Err(StoreError::Io {
         loc: loc.to_string(),
-        source: std::io::Error::new(
-            std::io::ErrorKind::InvalidInput,
-            format!("{range:?} is no byte range"),
-        ),
+        source: std::io::Error::new(std::io::ErrorKind::InvalidInput, format!("{range:?} is no byte range")),
     })
 }
 

@@ -58,13 +58,7 @@ pub trait WorkFile: Send + Sync {
     ///
     /// # Errors
     /// [`StoreError::Truncated`] when `src` ends before; else those of reading and writing.
-    fn copy_from(
-        &self,
-        src: &dyn WorkFile,
-        src_offset: u64,
-        dst_offset: u64,
-        len: u64,
-    ) -> Result<(), StoreError> {
+    fn copy_from(&self, src: &dyn WorkFile, src_offset: u64, dst_offset: u64, len: u64) -> Result<(), StoreError> {
         copy_buffered(self, src, src_offset, dst_offset, len)
     }
 

@@ -11,13 +11,7 @@ fn parsing_table() {
     let table = [
         // text, scheme, name, fragment, parent
         ("scene.tif", Local, "scene.tif", None, Some(".")),
-        (
-            "a/b/scene.tif#4",
-            Local,
-            "scene.tif",
-            Some("4"),
-            Some("a/b"),
-        ),
+        ("a/b/scene.tif#4", Local, "scene.tif", Some("4"), Some("a/b")),
         ("/a//b/", Local, "b", None, Some("/a")),
         ("/", Local, "", None, None),
         ("./x y.tif#B04", Local, "x y.tif", Some("B04"), Some(".")),
@@ -25,41 +19,19 @@ fn parsing_table() {
         ("file:///a/b.tif#2", Local, "b.tif", Some("2"), Some("/a")),
         ("file:///a/b%20c.tif", Local, "b c.tif", None, Some("/a")),
         ("C:\\odd name", Local, "C:\\odd name", None, Some(".")),
-        (
-            "memory://lab/a/b.tif#3",
-            Memory,
-            "b.tif",
-            Some("3"),
-            Some("memory://lab/a"),
-        ),
+        ("memory://lab/a/b.tif#3", Memory, "b.tif", Some("3"), Some("memory://lab/a")),
         ("memory://lab", Memory, "", None, None),
         ("http://h/a/b.tif", Http, "b.tif", None, Some("http://h/a")),
-        (
-            "https://h:8080/b.tif?x=1#B08",
-            Http,
-            "b.tif",
-            Some("B08"),
-            Some("https://h:8080?x=1"),
-        ),
+        ("https://h:8080/b.tif?x=1#B08", Http, "b.tif", Some("B08"), Some("https://h:8080?x=1")),
         ("https://h/", Http, "", None, None),
-        (
-            "https://h/a/?x=/1/2",
-            Http,
-            "a",
-            None,
-            Some("https://h?x=/1/2"),
-        ),
+        ("https://h/a/?x=/1/2", Http, "a", None, Some("https://h?x=/1/2")),
     ];
     for (text, scheme, name, fragment, parent) in table {
         let loc: Loc = text.parse().unwrap();
         assert_eq!(loc.scheme(), scheme, "{text}");
         assert_eq!(loc.name(), name, "{text}");
         assert_eq!(loc.fragment(), fragment, "{text}");
-        assert_eq!(
-            loc.parent().map(|p| p.to_string()).as_deref(),
-            parent,
-            "{text}"
-        );
+        assert_eq!(loc.parent().map(|p| p.to_string()).as_deref(), parent, "{text}");
     }
 }
 
@@ -68,16 +40,8 @@ fn siblings_and_children() {
     let table = [
         ("scene.tif#4", "scene.ovr", "scene.tif/x"),
         ("/a/b", "/a/scene.ovr", "/a/b/x"),
-        (
-            "memory://lab/a",
-            "memory://lab/scene.ovr",
-            "memory://lab/a/x",
-        ),
-        (
-            "https://h/a/b.tif?v=1",
-            "https://h/a/scene.ovr?v=1",
-            "https://h/a/b.tif/x?v=1",
-        ),
+        ("memory://lab/a", "memory://lab/scene.ovr", "memory://lab/a/x"),
+        ("https://h/a/b.tif?v=1", "https://h/a/scene.ovr?v=1", "https://h/a/b.tif/x?v=1"),
     ];
     for (text, sibling, child) in table {
         let loc = Loc::parse(text).unwrap();
@@ -108,30 +72,18 @@ fn refusals_say_what_was_meant() {
 fn a_file_with_a_hash_in_its_name_wins() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("scene.tif#4");
-    assert_eq!(
-        Loc::parse(path.to_str().unwrap()).unwrap().fragment(),
-        Some("4")
-    );
+    assert_eq!(Loc::parse(path.to_str().unwrap()).unwrap().fragment(), Some("4"));
     std::fs::write(&path, "x").unwrap();
     let loc = Loc::parse(path.to_str().unwrap()).unwrap();
     assert_eq!((loc.fragment(), loc.local_path()), (None, Some(&*path)));
     std::fs::remove_file(&path).unwrap();
-    assert_eq!(
-        Loc::parse(loc.as_text()).unwrap(),
-        loc,
-        "the text means the same everywhere"
-    );
+    assert_eq!(Loc::parse(loc.as_text()).unwrap(), loc, "the text means the same everywhere");
     assert_eq!(loc.to_string(), path.display().to_string());
 }
 
 #[test]
 fn locations_travel_as_text() {
-    for text in [
-        "/a/b.tif#4",
-        "https://h/a?sig=abc%2F+d#x",
-        "memory://a/b",
-        "rel/x",
-    ] {
+    for text in ["/a/b.tif#4", "https://h/a?sig=abc%2F+d#x", "memory://a/b", "rel/x"] {
         let loc = Loc::parse(text).unwrap();
         let json = serde_json::to_string(&loc).unwrap();
         assert_eq!(json, format!("{text:?}"));
@@ -139,10 +91,7 @@ fn locations_travel_as_text() {
     }
     for odd in ["/a/b#4", "/x/http://y", "/a/%23"] {
         let loc = Loc::local(odd);
-        assert_eq!(
-            loc.local_path(),
-            Some(&*Path::new(odd).components().collect::<std::path::PathBuf>())
-        );
+        assert_eq!(loc.local_path(), Some(&*Path::new(odd).components().collect::<std::path::PathBuf>()));
         assert_eq!(Loc::parse(loc.as_text()).unwrap(), loc, "{odd}");
     }
     assert_eq!(Loc::parse("file:///a/b").unwrap(), Loc::local("/a/b"));

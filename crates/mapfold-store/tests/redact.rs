@@ -9,41 +9,20 @@ fn redaction_table() {
     let table = [
         ("no url here?sig=1", "no url here?sig=1"),
         ("https://h/a.tif", "https://h/a.tif"),
-        (
-            "https://h/a.tif?width=5&X-Amz-Signature=ab&b=2",
-            "https://h/a.tif?width=5&X-Amz-Signature=REDACTED&b=2",
-        ),
+        ("https://h/a.tif?width=5&X-Amz-Signature=ab&b=2", "https://h/a.tif?width=5&X-Amz-Signature=REDACTED&b=2"),
         (
             "(see \"https://u:p@h/a?sp=r&st=1&se=2\")",
             "(see \"https://REDACTED@h/a?sp=REDACTED&st=REDACTED&se=REDACTED\")",
         ),
-        (
-            "two: s3://k:v@b/x and http://h?token=1 end",
-            "two: s3://REDACTED@b/x and http://h?token=REDACTED end",
-        ),
-        (
-            "https://h/a?Subscription-Key=1;x=2#B04",
-            "https://h/a?Subscription-Key=REDACTED;x=2#B04",
-        ),
+        ("two: s3://k:v@b/x and http://h?token=1 end", "two: s3://REDACTED@b/x and http://h?token=REDACTED end"),
+        ("https://h/a?Subscription-Key=1;x=2#B04", "https://h/a?Subscription-Key=REDACTED;x=2#B04"),
         ("https://h/a?%73ig=1", "https://h/a?%73ig=REDACTED"),
-        (
-            "https://h/a#access_token=1",
-            "https://h/a#access_token=REDACTED",
-        ),
+        ("https://h/a#access_token=1", "https://h/a#access_token=REDACTED"),
         ("https://u:pa/ss@h/a", "https://REDACTED@h/a"),
         ("https://h:80/@scope/a", "https://h:80/@scope/a"),
-        (
-            "https://proxy/?url=https://u:p@h/a",
-            "https://proxy/?url=https://REDACTED@h/a",
-        ),
-        (
-            "https://proxy/?url=https%3A%2F%2Fh%2Fa%3Fsig%3Dx",
-            "https://proxy/?url=REDACTED",
-        ),
-        (
-            "https://proxy/https://u:p@h/a",
-            "https://proxy/https://REDACTED@h/a",
-        ),
+        ("https://proxy/?url=https://u:p@h/a", "https://proxy/?url=https://REDACTED@h/a"),
+        ("https://proxy/?url=https%3A%2F%2Fh%2Fa%3Fsig%3Dx", "https://proxy/?url=REDACTED"),
+        ("https://proxy/https://u:p@h/a", "https://proxy/https://REDACTED@h/a"),
         ("https://[::1]:80/a@b?v=1", "https://[::1]:80/a@b?v=1"),
     ];
     for (text, shown) in table {
@@ -63,10 +42,7 @@ fn a_location_with_odd_characters_hides_them_all() {
 #[test]
 fn nearest_names() {
     assert_eq!(closest("B4", ["B04", "B08", "SCL"]), Some("B04"));
-    assert_eq!(
-        closest("comprss", ["compress", "predictor"]),
-        Some("compress")
-    );
+    assert_eq!(closest("comprss", ["compress", "predictor"]), Some("compress"));
     assert_eq!(closest("xyz", []), None);
 }
 

@@ -37,11 +37,7 @@ fn a_file_replaced_behind_our_back_is_seen_at_the_next_head() {
     assert_eq!(stores.block_on(stores.read(&loc, 0..3)).unwrap(), "old");
     fs::write(folder.path().join("b"), "new").unwrap();
     fs::rename(folder.path().join("b"), folder.path().join("a")).unwrap();
-    assert_eq!(
-        stores.block_on(stores.read(&loc, 0..3)).unwrap(),
-        "old",
-        "one version to the end"
-    );
+    assert_eq!(stores.block_on(stores.read(&loc, 0..3)).unwrap(), "old", "one version to the end");
     stores.block_on(stores.head(&loc)).unwrap();
     assert_eq!(stores.block_on(stores.read(&loc, 0..3)).unwrap(), "new");
 }
@@ -63,56 +59,35 @@ fn free_space_is_that_of_the_nearest_existing_folder() {
     let stores = Stores::new();
     let deep = Loc::local(folder.path().join("not/yet/there.tif"));
     assert!(stores.free_space(&deep).unwrap().unwrap() > 0);
-    assert_eq!(
-        stores
-            .free_space(&Loc::parse("memory://a").unwrap())
-            .unwrap(),
-        None
-    );
+    assert_eq!(stores.free_space(&Loc::parse("memory://a").unwrap()).unwrap(), None);
     let error = stores.check_writable(&deep).unwrap_err();
     assert!(matches!(error, StoreError::NotFound { .. }), "{error:?}");
-    assert!(
-        error.loc().ends_with("not/yet"),
-        "the folder at fault is named: {error}"
-    );
+    assert!(error.loc().ends_with("not/yet"), "the folder at fault is named: {error}");
 }
 
 #[test]
 fn stores_do_not_mix_and_a_root_stays() {
     let folder = tempfile::tempdir().unwrap();
     let stores = Stores::new();
-    let (here, there) = (
-        Loc::local(folder.path().join("a")),
-        Loc::parse("memory://a").unwrap(),
-    );
+    let (here, there) = (Loc::local(folder.path().join("a")), Loc::parse("memory://a").unwrap());
     stores.put(&here, "x".into()).unwrap();
     let error = stores.rename(&here, &there, Replace::Never).unwrap_err();
     assert!(matches!(error, StoreError::Unsupported { .. }), "{error:?}");
-    assert!(matches!(
-        stores.remove_dir(&Loc::local("/")),
-        Err(StoreError::Unsupported { .. })
-    ));
+    assert!(matches!(stores.remove_dir(&Loc::local("/")), Err(StoreError::Unsupported { .. })));
 }
 
 #[test]
 fn more_files_than_handles_are_kept() {
     let folder = tempfile::tempdir().unwrap();
     let stores = Stores::new();
-    let locs: Vec<_> = (0..300)
-        .map(|n| Loc::local(folder.path().join(n.to_string())))
-        .collect();
+    let locs: Vec<_> = (0..300).map(|n| Loc::local(folder.path().join(n.to_string()))).collect();
     for (n, loc) in locs.iter().enumerate() {
         fs::write(loc.local_path().unwrap(), n.to_string()).unwrap();
     }
     for _ in 0..2 {
         for (n, loc) in locs.iter().enumerate() {
             let text = n.to_string();
-            assert_eq!(
-                stores
-                    .block_on(stores.read(loc, 0..text.len() as u64))
-                    .unwrap(),
-                text
-            );
+            assert_eq!(stores.block_on(stores.read(loc, 0..text.len() as u64)).unwrap(), text);
         }
     }
     let open = fs::read_dir("/proc/self/fd").map_or(0, Iterator::count);
@@ -126,15 +101,7 @@ fn counters_count() {
     stores.put(&loc, "12345".into()).unwrap();
     stores.block_on(stores.read(&loc, 1..4)).unwrap();
     let counted = stores.counters();
-    assert_eq!(
-        (
-            counted.bytes_written,
-            counted.bytes_read,
-            counted.requests,
-            counted.retries
-        ),
-        (5, 3, 1, 0)
-    );
+    assert_eq!((counted.bytes_written, counted.bytes_read, counted.requests, counted.retries), (5, 3, 1, 0));
 }
 
 #[test]

@@ -97,7 +97,17 @@ mod tests {
     fn durations_never_show_sixty_seconds() {
         let shown = [0.0, 1e-7, 0.0004, 0.0123, 0.0999, 4.76, 9.96, 59.4, 59.6, 3599.6, 90000.0].map(seconds);
         let want = [
-            "0 s", "1 us", "400 us", "12 ms", "0.1 s", "4.8 s", "10 s", "59 s", "1 min 00 s", "1 h 00 min", "1 d 01 h",
+            "0 s",
+            "1 us",
+            "400 us",
+            "12 ms",
+            "0.1 s",
+            "4.8 s",
+            "10 s",
+            "59 s",
+            "1 min 00 s",
+            "1 h 00 min",
+            "1 d 01 h",
         ];
         assert_eq!(shown, want);
         assert_eq!((seconds(f64::NAN), seconds(-1.0)), ("?".to_owned(), "0 s".to_owned()));

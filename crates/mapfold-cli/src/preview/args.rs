@@ -30,7 +30,7 @@ pub struct PreviewArgs {
     #[arg(long, overrides_with = "no_legend")]
     pub legend: bool,
     /// Draw no colour bar
-    #[arg(long)]
+    #[arg(long, overrides_with = "legend")]
     pub no_legend: bool,
     /// Replace an existing picture
     #[arg(long)]
@@ -65,5 +65,37 @@ impl PreviewArgs {
         };
         let planes = read(stores, &source, &bands, self.size, self.ramp.is_some_and(|r| r.classes))?;
         render(&planes, &options)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use clap::{Args, Command, FromArgMatches};
+
+    fn parse(more: &[&str]) -> Result<PreviewArgs, String> {
+        let command = PreviewArgs::augment_args(Command::new("preview"));
+        command.clone().debug_assert();
+        let words = ["preview", "in.tif", "-o", "out.png"].iter().chain(more);
+        let matches = command.try_get_matches_from(words).map_err(|e| e.to_string())?;
+        PreviewArgs::from_arg_matches(&matches).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_bare_stretch_is_2_to_98_and_the_last_word_about_the_legend_counts() {
+        assert_eq!(parse(&[]).unwrap().stretch, None);
+        let args = parse(&["--stretch", "--no-legend", "--legend"]).unwrap();
+        assert_eq!(args.stretch, Some(Stretch::DEFAULT_PERCENTILE));
+        assert!(args.legend && !args.no_legend);
+        let args = parse(&["--stretch=5,95", "--ramp", "ndvi", "--legend", "--no-legend"]).unwrap();
+        assert_eq!(args.stretch, Some(Stretch::Percentile(0.05, 0.95)));
+        assert!(!args.legend && args.no_legend);
+    }
+
+    #[test]
+    fn wrong_values_name_what_would_be_right() {
+        assert!(parse(&["--ramp", "virdis"]).unwrap_err().contains("\"viridis\""));
+        assert!(parse(&["--stretch=9"]).unwrap_err().contains("--stretch=2,98"));
     }
 }

@@ -97,9 +97,11 @@ fn fill(canvas: &mut Canvas, x: usize, y: usize, width: usize, height: usize, co
 
 fn write(canvas: &mut Canvas, text: &str, x: usize, y: usize, dot: usize) {
     for (i, c) in text.chars().enumerate() {
+        let left = x + i * font::ADVANCE * dot;
         for (row, bits) in font::glyph(c).into_iter().enumerate() {
-            let dots = (0..5).filter(|col| bits >> (4 - col) & 1 == 1);
-            dots.for_each(|col| fill(canvas, x + (i * font::ADVANCE + col) * dot, y + row * dot, dot, dot, INK));
+            for col in (0..5).filter(|col| bits >> (4 - col) & 1 == 1) {
+                fill(canvas, left + col * dot, y + row * dot, dot, dot, INK);
+            }
         }
     }
 }

@@ -87,6 +87,6 @@ impl From<mapfold::raster::RasterError> for PreviewError {
 }
 
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
 mod read_tests;
+#[cfg(test)]
+mod tests;

@@ -40,14 +40,13 @@ const fn even(colours: [u32; 10]) -> [(f32, Rgb); 10] {
     stops
 }
 
-const VIRIDIS: [(f32, Rgb); 10] = even([
-    0x440154, 0x482878, 0x3e4989, 0x31688e, 0x26828e, 0x1f9e89, 0x35b779, 0x6ece58, 0xb5de2b, 0xfde725,
-]);
-const MAGMA: [(f32, Rgb); 10] = even([
-    0x000004, 0x180f3d, 0x440f76, 0x721f81, 0x9e2f7f, 0xcd4071, 0xf1605d, 0xfd9668, 0xfeca8d, 0xfcfdbf,
-]);
+const VIRIDIS: [(f32, Rgb); 10] =
+    even([0x440154, 0x482878, 0x3e4989, 0x31688e, 0x26828e, 0x1f9e89, 0x35b779, 0x6ece58, 0xb5de2b, 0xfde725]);
+const MAGMA: [(f32, Rgb); 10] =
+    even([0x000004, 0x180f3d, 0x440f76, 0x721f81, 0x9e2f7f, 0xcd4071, 0xf1605d, 0xfd9668, 0xfeca8d, 0xfcfdbf]);
 const GREY: [(f32, Rgb); 2] = [(0.0, [0; 3]), (1.0, [255; 3])];
-const BLUES: [(f32, Rgb); 4] = [(0.0, hex(0xf4f8fc)), (0.35, hex(0xa5cbe5)), (0.7, hex(0x3c86be)), (1.0, hex(0x08305f))];
+const BLUES: [(f32, Rgb); 4] =
+    [(0.0, hex(0xf4f8fc)), (0.35, hex(0xa5cbe5)), (0.7, hex(0x3c86be)), (1.0, hex(0x08305f))];
 /// Water, bare ground, then ever denser vegetation; positions are values of the index.
 const NDVI: [(f32, Rgb); 9] = [
     (-0.2, hex(0x1f4e79)),
@@ -91,7 +90,13 @@ const RAMPS: [Ramp; 8] = [
     Ramp { name: "grey", about: "black to white", stops: &GREY, range: None, classes: false },
     Ramp { name: "viridis", about: "even to the eye, colour-blind safe", stops: &VIRIDIS, range: None, classes: false },
     Ramp { name: "magma", about: "black over red to pale yellow", stops: &MAGMA, range: None, classes: false },
-    Ramp { name: "ndvi", about: "water, soil, vegetation; -0.2 to 0.9", stops: &NDVI, range: Some((-0.2, 0.9)), classes: false },
+    Ramp {
+        name: "ndvi",
+        about: "water, soil, vegetation; -0.2 to 0.9",
+        stops: &NDVI,
+        range: Some((-0.2, 0.9)),
+        classes: false,
+    },
     Ramp { name: "terrain", about: "heights, green to white", stops: &TERRAIN, range: None, classes: false },
     Ramp { name: "blues", about: "pale to dark blue", stops: &BLUES, range: None, classes: false },
     Ramp { name: "scl", about: "Sentinel-2 scene classes", stops: &SCL, range: Some((0.0, 11.0)), classes: true },

@@ -30,8 +30,8 @@ pub fn choose_bands(meta: &RasterMeta, loc: &Loc) -> Result<Vec<usize>, PreviewE
     }
 }
 
-/// The pixels of `bands` for a picture of about `size` pixels. A pixel is invalid where every band is nodata or NaN,
-/// or the mask says so. Values are scaled as the file says, except uint8. `classes`: see [`Shrink::new`].
+/// The pixels of `bands` for a picture of about `size` pixels. A pixel is invalid where the mask says so or, without a
+/// mask, where every band is nodata; and where a band is NaN. Values are scaled as the file says, except uint8. `classes`: see [`Shrink::new`].
 ///
 /// # Errors
 /// What is wrong with the file, or with the size.
@@ -88,8 +88,10 @@ impl Strip {
         let mut seen = vec![false; n];
         for (values, band) in self.values.chunks_exact_mut(n).zip(bands) {
             let band = &meta.bands[*band];
-            let nodata = band.nodata.map(|v| v as f32);
-            let (scale, offset) = if band.dtype == DType::U8 { (1.0, 0.0) } else { (band.scale as f32, band.offset as f32) };
+            // A mask decides alone, as in GDAL.
+            let nodata = band.nodata.filter(|_| !meta.has_mask).map(|v| v as f32);
+            let (scale, offset) =
+                if band.dtype == DType::U8 { (1.0, 0.0) } else { (band.scale as f32, band.offset as f32) };
             for (v, seen) in values.iter_mut().zip(&mut seen) {
                 *seen |= !v.is_nan() && nodata != Some(*v);
                 *v = *v * scale + offset;
@@ -108,9 +110,51 @@ struct Pieces<'a> {
 impl Fetched for Pieces<'_> {
     fn bytes(&self, range: Range<u64>) -> Result<Bytes, RasterError> {
         let covers = |(have, _): &&(Range<u64>, Bytes)| have.start <= range.start && range.end <= have.end;
-        match self.pieces[..self.pieces.partition_point(|(have, _)| have.start <= range.start)].iter().rev().find(covers) {
-            Some((have, bytes)) => Ok(bytes.slice((range.start - have.start) as usize..(range.end - have.start) as usize)),
-            None => Err(RasterError::Request { loc: self.loc.clone(), why: format!("bytes {range:?} were not fetched") }),
+        match self.pieces[..self.pieces.partition_point(|(have, _)| have.start <= range.start)]
+            .iter()
+            .rev()
+            .find(covers)
+        {
+            Some((have, bytes)) => {
+                Ok(bytes.slice((range.start - have.start) as usize..(range.end - have.start) as usize))
+            }
+            None => {
+                Err(RasterError::Request { loc: self.loc.clone(), why: format!("bytes {range:?} were not fetched") })
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use mapfold::grid::GeoBox;
+    use mapfold::raster::{BandMeta, Interleave};
+
+    fn judged(has_mask: bool, values: [f32; 4]) -> Vec<u8> {
+        let band = BandMeta { name: None, dtype: DType::U16, nodata: Some(0.0), scale: 0.5, offset: 1.0 };
+        let meta = RasterMeta {
+            format: "GeoTIFF".to_owned(),
+            geobox: GeoBox::plain(Shape { rows: 1, cols: 2 }),
+            bands: vec![band.clone(), band],
+            levels: Vec::new(),
+            interleave: Interleave::Pixel,
+            has_mask,
+            compression: "none".to_owned(),
+            predictor: 1,
+            tags: Vec::new(),
+            warnings: Vec::new(),
+        };
+        let mut strip = Strip { values: values.to_vec(), valid: vec![1, 1], scratch: Scratch::default() };
+        strip.judge(&meta, &[0, 1]);
+        assert_eq!(strip.values, values.map(|v| v * 0.5 + 1.0), "scaled as the file says");
+        strip.valid
+    }
+
+    #[test]
+    fn a_pixel_is_missing_where_every_band_is_nodata_unless_there_is_a_mask() {
+        assert_eq!(judged(false, [0.0, 0.0, 0.0, 5.0]), [0, 1]);
+        assert_eq!(judged(true, [0.0, 0.0, 0.0, 5.0]), [1, 1]);
     }
 }

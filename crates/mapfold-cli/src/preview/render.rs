@@ -71,8 +71,10 @@ pub(super) fn draw(image: &Planes, options: &RenderOptions) -> Result<Canvas, Pr
 /// Values to colours, and the range drawn (of the first band).
 fn colour(image: &Planes, options: &RenderOptions) -> (Canvas, (f32, f32)) {
     let ramp = options.ramp.unwrap_or(Ramp::GREY);
-    let natural = if image.bands.len() == 1 && ramp.range.is_some() { ramp.range } else { options.bytes.then_some((0.0, 255.0)) };
-    let ranges: Vec<(f32, f32)> = image.bands.iter().take(3).map(|b| options.stretch.range(&mut valid(b, &image.valid), natural)).collect();
+    let natural =
+        if image.bands.len() == 1 && ramp.range.is_some() { ramp.range } else { options.bytes.then_some((0.0, 255.0)) };
+    let ranges: Vec<(f32, f32)> =
+        image.bands.iter().take(3).map(|b| options.stretch.range(&mut valid(b, &image.valid), natural)).collect();
     let level = |band: usize, at: usize| {
         let (lo, hi) = ranges[band];
         // Halves, so that the span of two f32 cannot overflow.

@@ -37,7 +37,9 @@ impl Shrink {
             return Err(PreviewError::Size(size));
         }
         let long = rows.max(cols);
-        let side = |n: usize| if long <= size { n } else { (n * size).div_ceil(long).max(1) };
+        let side = |n: usize| {
+            if long <= size { n } else { (n * size).div_ceil(long).max(1) }
+        };
         let to = (side(rows), side(cols));
         let n = to.0 * to.1;
         Ok(Shrink {
@@ -95,7 +97,8 @@ impl Shrink {
 
     /// The smaller raster.
     pub fn finish(self) -> Planes {
-        let mean = |sums: &Vec<f64>| sums.iter().zip(&self.counts).map(|(s, n)| (s / f64::from((*n).max(1))) as f32).collect();
+        let mean =
+            |sums: &Vec<f64>| sums.iter().zip(&self.counts).map(|(s, n)| (s / f64::from((*n).max(1))) as f32).collect();
         let share = |(n, all): (&u32, &u32)| match (self.first, *n, *all) {
             (_, 0, _) => 0,
             (true, _, _) => 255,

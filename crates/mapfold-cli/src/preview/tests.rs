@@ -4,8 +4,15 @@ use super::render::{Canvas, draw};
 use super::*;
 
 fn planes(rows: usize, cols: usize, bands: &[&[f32]]) -> Planes {
-    let finite = |i: usize| if bands.iter().all(|b| b[i].is_finite()) { 255 } else { 0 };
-    Planes { rows, cols, bands: bands.iter().map(|b| b.to_vec()).collect(), valid: (0..rows * cols).map(finite).collect() }
+    let finite = |i: usize| {
+        if bands.iter().all(|b| b[i].is_finite()) { 255 } else { 0 }
+    };
+    Planes {
+        rows,
+        cols,
+        bands: bands.iter().map(|b| b.to_vec()).collect(),
+        valid: (0..rows * cols).map(finite).collect(),
+    }
 }
 
 fn at(canvas: &Canvas, row: usize, col: usize) -> [u8; 4] {
@@ -149,7 +156,8 @@ fn the_legend_stands_under_the_picture_with_ends_of_the_ramp_and_ink() {
 #[test]
 fn legend_numbers_have_the_decimals_that_the_range_needs() {
     use super::legend::number;
-    let shown = [(0.35, (-0.2, 0.9)), (-0.001, (-0.2, 0.9)), (1234.4, (0.0, 10000.0)), (3.5, (0.0, 14.0)), (2.5e7, (0.0, 5e7))];
+    let shown =
+        [(0.35, (-0.2, 0.9)), (-0.001, (-0.2, 0.9)), (1234.4, (0.0, 10000.0)), (3.5, (0.0, 14.0)), (2.5e7, (0.0, 5e7))];
     let texts = shown.map(|(v, range)| number(v, range));
     assert_eq!(texts, ["0.35", "0.00", "1234", "3.5", "2.5e7"]);
 }

@@ -20,7 +20,10 @@ pub fn mix32(mut x: u32) -> u32 {
 /// A random number of a point of one stream.
 #[inline]
 pub fn at(key: u64, row: i64, col: i64) -> u64 {
-    mix64(mix64(key ^ (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)) ^ (col as u64).wrapping_mul(0xd1b5_4a32_d192_ed03))
+    mix64(
+        mix64(key ^ (row as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+            ^ (col as u64).wrapping_mul(0xd1b5_4a32_d192_ed03),
+    )
 }
 
 /// About standard normal (sum of four uniform numbers, so never beyond 3.47).

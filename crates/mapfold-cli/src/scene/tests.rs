@@ -61,7 +61,9 @@ fn it_has_land_water_clouds_and_shadows_that_the_classes_name() {
     let spec = SceneSpec { date: 1, dates: 4, ..scene(1500) };
     let (red, nir, scl) = (whole(&spec, Band::B04), whole(&spec, Band::B08), whole(&spec, Band::Scl));
     let share = |class: u16| scl.iter().filter(|c| **c == class).count() as f64 / scl.len() as f64;
-    for (class, least, most) in [(4, 0.1, 0.9), (5, 0.005, 0.6), (6, 0.002, 0.3), (3, 0.005, 0.4), (8, 0.005, 0.3), (0, 0.0, 0.0)] {
+    for (class, least, most) in
+        [(4, 0.1, 0.9), (5, 0.005, 0.6), (6, 0.002, 0.3), (3, 0.005, 0.4), (8, 0.005, 0.3), (0, 0.0, 0.0)]
+    {
         assert!((least..=most).contains(&share(class)), "class {class}: {}", share(class));
     }
     let mean = |band: &[u16], class: u16| {
@@ -112,10 +114,16 @@ fn the_wedge_is_empty_and_grows_downwards() {
 #[test]
 fn dates_are_spread_over_a_year() {
     let names: Vec<String> = SceneSpec::all(8, 7, 12, false).unwrap().iter().map(SceneSpec::name).collect();
-    assert_eq!((names[0].as_str(), names[1].as_str(), names[11].as_str()), ("S2_20230108", "S2_20230207", "S2_20231208"));
+    assert_eq!(
+        (names[0].as_str(), names[1].as_str(), names[11].as_str()),
+        ("S2_20230108", "S2_20230207", "S2_20231208")
+    );
     let all = SceneSpec::all(8, 7, 365, false).unwrap();
     let mut names: Vec<String> = all.iter().map(SceneSpec::name).collect();
-    assert_eq!((names[357].as_str(), names[358].as_str(), names[364].as_str()), ("S2_20231231", "S2_20240101", "S2_20240107"));
+    assert_eq!(
+        (names[357].as_str(), names[358].as_str(), names[364].as_str()),
+        ("S2_20231231", "S2_20240101", "S2_20240107")
+    );
     names.dedup();
     assert_eq!(names.len(), 365);
     let season = |i: usize| all[i].season();

@@ -73,9 +73,7 @@ impl Claimer {
 
 /// Where there is no `/proc`: a process of that number exists, or does not.
 fn signalled(pid: u32) -> Alive {
-    let pid = i32::try_from(pid)
-        .ok()
-        .and_then(rustix::process::Pid::from_raw);
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     match pid.map(rustix::process::test_kill_process) {
         Some(Ok(())) => Alive::Yes,
         Some(Err(rustix::io::Errno::SRCH)) | None => Alive::No,
@@ -85,10 +83,7 @@ fn signalled(pid: u32) -> Alive {
 
 /// The name of this machine.
 pub(crate) fn host() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 fn file(path: &str) -> Option<String> {
@@ -96,12 +91,7 @@ fn file(path: &str) -> Option<String> {
 }
 
 fn space() -> Option<String> {
-    Some(
-        std::fs::read_link("/proc/self/ns/pid")
-            .ok()?
-            .to_string_lossy()
-            .into_owned(),
-    )
+    Some(std::fs::read_link("/proc/self/ns/pid").ok()?.to_string_lossy().into_owned())
 }
 
 /// Field 22 of `/proc/<pid>/stat`. Field 2 may hold blanks and brackets: count from the last `)`.
@@ -125,16 +115,10 @@ mod tests {
         let me = Claimer::here(job);
         assert_eq!(me.alive(), Alive::Yes);
         let mut child = std::process::Command::new("true").spawn().unwrap();
-        let ended = Claimer {
-            pid: child.id(),
-            ..me.clone()
-        };
+        let ended = Claimer { pid: child.id(), ..me.clone() };
         child.wait().unwrap();
         assert_eq!(ended.alive(), Alive::No);
-        let elsewhere = Claimer {
-            host: "elsewhere.example".to_owned(),
-            ..me.clone()
-        };
+        let elsewhere = Claimer { host: "elsewhere.example".to_owned(), ..me.clone() };
         assert_eq!(elsewhere.alive(), Alive::Unknown);
     }
 
@@ -142,15 +126,9 @@ mod tests {
     #[cfg(target_os = "linux")]
     fn another_start_or_another_boot_is_another_process() {
         let me = Claimer::here(JobId::random().unwrap());
-        let older = Claimer {
-            started: me.started.map(|ticks| ticks - 1),
-            ..me.clone()
-        };
+        let older = Claimer { started: me.started.map(|ticks| ticks - 1), ..me.clone() };
         assert_eq!(older.alive(), Alive::No);
-        let before = Claimer {
-            boot: Some("an earlier one".to_owned()),
-            ..me
-        };
+        let before = Claimer { boot: Some("an earlier one".to_owned()), ..me };
         assert_eq!(before.alive(), Alive::No);
     }
 }

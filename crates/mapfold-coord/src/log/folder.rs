@@ -50,11 +50,7 @@ pub(super) fn beside(output: &Loc) -> Loc {
 impl StoreFolder {
     pub fn new(stores: &Stores, output: &Loc) -> StoreFolder {
         let output = output.without_fragment();
-        StoreFolder {
-            stores: stores.clone(),
-            folder: beside(&output),
-            output,
-        }
+        StoreFolder { stores: stores.clone(), folder: beside(&output), output }
     }
 
     /// Refuses an output whose own folder is not there: it is rather misspelt than to be made.
@@ -64,10 +60,7 @@ impl StoreFolder {
         };
         match self.output.local_path().is_none() || self.stores.exists(&parent)? {
             true => Ok(()),
-            false => Err(CoordError::NoSuchFolder {
-                output: self.output.to_string(),
-                folder: parent.to_string(),
-            }),
+            false => Err(CoordError::NoSuchFolder { output: self.output.to_string(), folder: parent.to_string() }),
         }
     }
 
@@ -111,9 +104,7 @@ impl Folder for StoreFolder {
     /// of which nothing may be removed.
     fn clear(&self) -> Result<(), StoreError> {
         let unique = JobId::random().map_or_else(|_| "gone".to_owned(), |id| id.to_string());
-        let aside = self
-            .folder
-            .sibling(&format!("{}.{unique}", self.folder.name()));
+        let aside = self.folder.sibling(&format!("{}.{unique}", self.folder.name()));
         match self.stores.rename(&self.folder, &aside, Replace::Never) {
             Ok(()) => absent_is_fine(self.stores.remove_dir(&aside)),
             Err(StoreError::NotFound { .. }) => Ok(()),

@@ -110,12 +110,7 @@ impl JobFolder {
     /// assert!(!stores.exists(&JobFolder::for_output(&output))?);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
-    pub fn claim(
-        stores: &Stores,
-        output: &Loc,
-        job: &JobId,
-        overwrite: bool,
-    ) -> Result<JobFolder, CoordError> {
+    pub fn claim(stores: &Stores, output: &Loc, job: &JobId, overwrite: bool) -> Result<JobFolder, CoordError> {
         let folder = StoreFolder::new(stores, output);
         folder.check_place()?;
         let exists = stores.exists(&output.without_fragment())?;
@@ -151,9 +146,7 @@ impl JobFolder {
                 }
             }
             if exists && !overwrite {
-                return Err(CoordError::OutputExists {
-                    output: folder.output(),
-                });
+                return Err(CoordError::OutputExists { output: folder.output() });
             }
             if !create(&*folder, &claim_name(count), &json(&Claimer::here(*job)))? {
                 continue; // Another was faster: look again who it is.
@@ -168,17 +161,12 @@ impl JobFolder {
     }
 
     /// [`JobFolder::open_for_resume`] in any folder.
-    pub fn resume_in(
-        folder: Box<dyn Folder>,
-    ) -> Result<(JobFolder, serde_json::Value, Vec<LogEntry>), CoordError> {
+    pub fn resume_in(folder: Box<dyn Folder>) -> Result<(JobFolder, serde_json::Value, Vec<LogEntry>), CoordError> {
         loop {
             let (count, last) = claims(&*folder)?;
             let Some(owner) = last else {
                 let place = folder.describe("");
-                return Err(nothing(
-                    &*folder,
-                    format!("there is no {place}; run without --resume"),
-                ));
+                return Err(nothing(&*folder, format!("there is no {place}; run without --resume")));
             };
             refuse_living(&*folder, count - 1, &owner)?;
             let plan: Option<PlanFile> = read(&*folder, PLAN)?;
@@ -187,11 +175,7 @@ impl JobFolder {
                 let why = format!("job {job} ended before it had a plan; run with --overwrite");
                 return Err(nothing(&*folder, why));
             };
-            if !create(
-                &*folder,
-                &claim_name(count),
-                &json(&Claimer::here(owner.job)),
-            )? {
+            if !create(&*folder, &claim_name(count), &json(&Claimer::here(owner.job)))? {
                 continue;
             }
             let mut own = JobFolder::new(folder, owner.job, count);
@@ -201,14 +185,7 @@ impl JobFolder {
     }
 
     fn new(folder: Box<dyn Folder>, job: JobId, claim: u32) -> JobFolder {
-        JobFolder {
-            folder,
-            job,
-            claim,
-            next: 0,
-            sealed: false,
-            doubtful: None,
-        }
+        JobFolder { folder, job, claim, next: 0, sealed: false, doubtful: None }
     }
 
     /// The job's name.
@@ -226,16 +203,11 @@ impl JobFolder {
 
     /// Writes the plan: what a later `--resume` needs. Once, before the first record.
     pub fn write_plan(&self, plan: &serde_json::Value) -> Result<(), CoordError> {
-        let file = PlanFile {
-            job: self.job,
-            plan: plan.clone(),
-        };
+        let file = PlanFile { job: self.job, plan: plan.clone() };
         if create(&*self.folder, PLAN, &json(&file))? {
             return Ok(());
         }
-        Err(CoordError::Fenced {
-            record: self.folder.describe(PLAN),
-        })
+        Err(CoordError::Fenced { record: self.folder.describe(PLAN) })
     }
 
     /// Makes these entries count: one durable write, so call it every 100 ms or so, not for each
@@ -264,9 +236,7 @@ impl JobFolder {
         if create(&*self.folder, MANIFEST, &json(manifest))? {
             return Ok(());
         }
-        Err(CoordError::Decided {
-            manifest: self.folder.describe(MANIFEST),
-        })
+        Err(CoordError::Decided { manifest: self.folder.describe(MANIFEST) })
     }
 
     /// The decision, if there is one.
@@ -295,13 +265,7 @@ impl JobFolder {
             return Ok(());
         }
         let (job, claim, seq) = (self.job, self.claim, self.next);
-        self.write_bytes(json(&Record {
-            job,
-            claim,
-            seq,
-            seal,
-            entries: entries.to_vec(),
-        }))
+        self.write_bytes(json(&Record { job, claim, seq, seal, entries: entries.to_vec() }))
     }
 
     fn write_bytes(&mut self, bytes: Vec<u8>) -> Result<(), CoordError> {
@@ -309,9 +273,7 @@ impl JobFolder {
         match create(&*self.folder, &name, &bytes) {
             Ok(true) => self.next += 1,
             Ok(false) => {
-                return Err(CoordError::Fenced {
-                    record: self.folder.describe(&name),
-                });
+                return Err(CoordError::Fenced { record: self.folder.describe(&name) });
             }
             Err(error) => {
                 self.doubtful = Some(bytes);
@@ -341,27 +303,18 @@ impl JobFolder {
 
     fn check(&self, name: &str, record: &Record) -> Result<(), CoordError> {
         if record.claim > self.claim {
-            return Err(CoordError::Fenced {
-                record: self.folder.describe(name),
-            });
+            return Err(CoordError::Fenced { record: self.folder.describe(name) });
         }
         if record.job == self.job && record.seq == self.next {
             return Ok(());
         }
         let why = format!("record {} of job {}", record.seq, record.job);
-        Err(CoordError::Damaged {
-            file: self.folder.describe(name),
-            why,
-        })
+        Err(CoordError::Damaged { file: self.folder.describe(name), why })
     }
 }
 
 fn claim_name(number: u32) -> String {
-    if number == 0 {
-        "claim".to_owned()
-    } else {
-        format!("claim.{number}")
-    }
+    if number == 0 { "claim".to_owned() } else { format!("claim.{number}") }
 }
 
 fn over_name(number: u32) -> String {
@@ -390,21 +343,12 @@ fn refuse_living(folder: &dyn Folder, number: u32, owner: &Claimer) -> Result<()
     if over || owner.alive() != Alive::Yes {
         return Ok(());
     }
-    Err(CoordError::OutputBusy {
-        output: folder.output(),
-        job: owner.job,
-        pid: owner.pid,
-        host: owner.host.clone(),
-    })
+    Err(CoordError::OutputBusy { output: folder.output(), job: owner.job, pid: owner.pid, host: owner.host.clone() })
 }
 
 fn unfinished(folder: &dyn Folder, owner: Claimer) -> CoordError {
     let unseen = owner.alive() == Alive::Unknown;
-    let certainty = if unseen {
-        " (or still runs: it cannot be seen from here)"
-    } else {
-        ""
-    };
+    let certainty = if unseen { " (or still runs: it cannot be seen from here)" } else { "" };
     CoordError::OutputUnfinished {
         output: folder.output(),
         job: owner.job,
@@ -415,10 +359,7 @@ fn unfinished(folder: &dyn Folder, owner: Claimer) -> CoordError {
 }
 
 fn nothing(folder: &dyn Folder, why: String) -> CoordError {
-    CoordError::NothingToResume {
-        output: folder.output(),
-        why,
-    }
+    CoordError::NothingToResume { output: folder.output(), why }
 }
 
 /// Put-if-absent that survives a lost answer: `true` when the file holds these bytes afterwards,
@@ -437,10 +378,8 @@ fn read<T: DeserializeOwned>(folder: &dyn Folder, name: &str) -> Result<Option<T
     let Some(bytes) = folder.get(name)? else {
         return Ok(None);
     };
-    let value = serde_json::from_slice(&bytes).map_err(|error| CoordError::Damaged {
-        file: folder.describe(name),
-        why: error.to_string(),
-    })?;
+    let value = serde_json::from_slice(&bytes)
+        .map_err(|error| CoordError::Damaged { file: folder.describe(name), why: error.to_string() })?;
     Ok(Some(value))
 }
 

@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use mapfold_coord::{
-    Action, Attempt, Coordinator, Counters, Earlier, Event, Failure, FailureKind, LogEntry,
-    MemberId, PartRecord, Policy, Replay, SplitId, StageId, StageKind, StageSpec,
+    Action, Attempt, Coordinator, Counters, Earlier, Event, Failure, FailureKind, LogEntry, MemberId, PartRecord,
+    Policy, Replay, SplitId, StageId, StageKind, StageSpec,
 };
 
 const STAGE: StageId = StageId(0);
@@ -122,10 +122,7 @@ struct World {
 pub fn run(setup: &Setup) -> Result<Seen, String> {
     let mut random = Random(setup.seed);
     let splits = 1 + random.below(200);
-    let spec = StageSpec {
-        kind: setup.kind,
-        ..StageSpec::new(STAGE, splits)
-    };
+    let spec = StageSpec { kind: setup.kind, ..StageSpec::new(STAGE, splits) };
     let mut coordinator = Coordinator::new(vec![spec], setup.policy.clone()).unwrap();
     let mut world = World::new(random, setup.watch_grants);
     for _ in 0..MEMBERS {
@@ -153,12 +150,7 @@ pub fn run(setup: &Setup) -> Result<Seen, String> {
 fn check(world: &World, coordinator: &Coordinator, splits: u64) -> Result<(), String> {
     let mut expected = Counters::default();
     (0..splits).for_each(|split| expected.merge(&record(SplitId(split)).counters));
-    let Earlier {
-        done,
-        counters,
-        generation,
-        ..
-    } = Replay::of(&world.log).earlier(STAGE);
+    let Earlier { done, counters, generation, .. } = Replay::of(&world.log).earlier(STAGE);
     let last = world.log.iter().filter(|e| e.generation() == generation);
     let parts = last.filter(|e| matches!(e, LogEntry::Part { .. })).count() as u64;
     if !done.iter().copied().eq((0..splits).map(SplitId)) {
@@ -168,10 +160,7 @@ fn check(world: &World, coordinator: &Coordinator, splits: u64) -> Result<(), St
         return Err(format!("{parts} parts in the log for {splits} splits"));
     }
     if counters != expected || coordinator.counters() != expected {
-        return Err(format!(
-            "counters {:?}, not {expected:?}",
-            coordinator.counters()
-        ));
+        return Err(format!("counters {:?}, not {expected:?}", coordinator.counters()));
     }
     match world.ended {
         true => Ok(()),
@@ -183,10 +172,7 @@ fn record(split: SplitId) -> PartRecord {
     let mut counters = Counters::default();
     counters.add("splits", 1);
     counters.add("pixels", 100 + split.0 * split.0);
-    PartRecord {
-        counters,
-        ..PartRecord::default()
-    }
+    PartRecord { counters, ..PartRecord::default() }
 }
 
 impl World {
@@ -231,11 +217,7 @@ impl World {
 
     /// Delay in ms: mostly short, sometimes longer than a lease.
     fn delay(&mut self) -> u64 {
-        if self.random.percent(4) {
-            self.random.below(1_500)
-        } else {
-            1 + self.random.below(20)
-        }
+        if self.random.percent(4) { self.random.below(1_500) } else { 1 + self.random.below(20) }
     }
 
     /// A message to the coordinator: lost, late, or twice.
@@ -290,20 +272,10 @@ impl World {
                 self.grants.clear();
             }
             Action::JobFailed { failure, .. } => self.fault = Some(failure.message.clone()),
-            Action::Grant {
-                split,
-                member,
-                attempt,
-                ..
-            } => {
+            Action::Grant { split, member, attempt, .. } => {
                 self.check_grant(*split, *member, *attempt);
             }
-            Action::Revoke {
-                split,
-                member,
-                attempt,
-                ..
-            } => {
+            Action::Revoke { split, member, attempt, .. } => {
                 self.end_grants(|s, m, a| s == *split && m == *member && a == *attempt);
             }
             Action::MemberGone { member } => self.end_grants(|_, m, _| m == *member),
@@ -318,16 +290,13 @@ impl World {
     }
 
     fn end_grants(&mut self, over: impl Fn(SplitId, MemberId, Attempt) -> bool) {
-        self.grants
-            .retain(|split, (member, attempt)| !over(*split, *member, *attempt));
+        self.grants.retain(|split, (member, attempt)| !over(*split, *member, *attempt));
     }
 
     fn check_grant(&mut self, split: SplitId, member: MemberId, attempt: Attempt) {
         match self.grants.insert(split, (member, attempt)) {
             Some(other) if self.watch_grants && other != (member, attempt) => {
-                self.fault = Some(format!(
-                    "split {split}: granted to {other:?} and to {member}"
-                ));
+                self.fault = Some(format!("split {split}: granted to {other:?} and to {member}"));
             }
             _ => {}
         }
@@ -337,14 +306,9 @@ impl World {
         let LogEntry::Part { split, attempt, .. } = entry else {
             return;
         };
-        let other = self
-            .grants
-            .get(split)
-            .is_none_or(|(_, granted)| granted != attempt);
+        let other = self.grants.get(split).is_none_or(|(_, granted)| granted != attempt);
         if self.watch_grants && other {
-            self.fault = Some(format!(
-                "split {split}: attempt {attempt} registered, not granted"
-            ));
+            self.fault = Some(format!("split {split}: attempt {attempt} registered, not granted"));
         }
     }
 
@@ -394,32 +358,15 @@ impl World {
             Step::Computing if self.random.percent(6) => {
                 let failure = Failure::new(FailureKind::Io, "connection reset");
                 me.work.insert((split, attempt), None);
-                return self.tell(Event::Failed {
-                    member,
-                    stage,
-                    split,
-                    attempt,
-                    failure,
-                });
+                return self.tell(Event::Failed { member, stage, split, attempt, failure });
             }
             Step::Computing | Step::Asking => {
                 *step = Step::Asking;
-                Event::GrantWanted {
-                    member,
-                    stage,
-                    split,
-                    attempt,
-                }
+                Event::GrantWanted { member, stage, split, attempt }
             }
             Step::Registering => {
                 let record = record(split);
-                Event::Registered {
-                    member,
-                    stage,
-                    split,
-                    attempt,
-                    record,
-                }
+                Event::Registered { member, stage, split, attempt, record }
             }
         };
         self.tell(event);
@@ -443,11 +390,7 @@ impl World {
         }
         if self.members[&member].silent_until <= now {
             self.tell(Event::Heartbeat { member, at_ms: now });
-            self.tell(Event::LeaseWanted {
-                member,
-                stage: STAGE,
-                count: 3,
-            });
+            self.tell(Event::LeaseWanted { member, stage: STAGE, count: 3 });
         }
         self.post(100, Arrival::Beat(member));
     }

@@ -35,11 +35,7 @@ where
     V: Clone,
     C::Out: PartialEq + Debug,
 {
-    let laws = Laws::<C, V> {
-        whole: fold(&values),
-        values,
-        types: PhantomData,
-    };
+    let laws = Laws::<C, V> { whole: fold(&values), values, types: PhantomData };
     laws.survives_serde();
     laws.default_is_the_unit();
     laws.merge_commutes();
@@ -78,10 +74,7 @@ where
         let (left, right) = (left.finish(), right.finish());
         // NaN is not equal to itself, but prints the same.
         let same = left == right || format!("{left:?}") == format!("{right:?}");
-        assert!(
-            same,
-            "{name} breaks a law of Combine: {law}\n  gives {left:?}\n  not   {right:?}"
-        );
+        assert!(same, "{name} breaks a law of Combine: {law}\n  gives {left:?}\n  not   {right:?}");
     }
 
     /// Three pieces, to merge in different ways.
@@ -91,35 +84,17 @@ where
 
     fn survives_serde(&self) {
         let name = std::any::type_name::<C>();
-        for state in [C::default(), self.whole.clone()]
-            .into_iter()
-            .chain(self.thirds())
-        {
-            let back =
-                postcard::to_stdvec(&state).and_then(|bytes| postcard::from_bytes::<C>(&bytes));
-            let back = back.unwrap_or_else(|e| {
-                panic!("{name} breaks a law of Combine: it survives serde: {e}")
-            });
-            self.agree(
-                "a state that went through serde is equal",
-                back.clone(),
-                state.clone(),
-            );
+        for state in [C::default(), self.whole.clone()].into_iter().chain(self.thirds()) {
+            let back = postcard::to_stdvec(&state).and_then(|bytes| postcard::from_bytes::<C>(&bytes));
+            let back = back.unwrap_or_else(|e| panic!("{name} breaks a law of Combine: it survives serde: {e}"));
+            self.agree("a state that went through serde is equal", back.clone(), state.clone());
             let (lived, other) = (merged(back, &self.whole), merged(state, &self.whole));
-            self.agree(
-                "a state that went through serde merges as before",
-                lived,
-                other,
-            );
+            self.agree("a state that went through serde merges as before", lived, other);
         }
     }
 
     fn default_is_the_unit(&self) {
-        for state in self
-            .thirds()
-            .into_iter()
-            .chain([self.whole.clone(), C::default()])
-        {
+        for state in self.thirds().into_iter().chain([self.whole.clone(), C::default()]) {
             let law = "default() is the unit: merging it into a state changes nothing";
             self.agree(law, merged(state.clone(), &C::default()), state.clone());
             let law = "default() is the unit: merging a state into it gives that state";
@@ -130,33 +105,21 @@ where
     fn merge_commutes(&self) {
         let [a, b, c] = self.thirds();
         for (x, y) in [(&a, &b), (&b, &c), (&a, &c)] {
-            self.agree(
-                "merge is commutative: b into a = a into b",
-                merged(x.clone(), y),
-                merged(y.clone(), x),
-            );
+            self.agree("merge is commutative: b into a = a into b", merged(x.clone(), y), merged(y.clone(), x));
         }
     }
 
     fn merge_associates(&self) {
         let [a, b, c] = self.thirds();
         let left = merged(merged(a.clone(), &b), &c);
-        self.agree(
-            "merge is associative: (a + b) + c = a + (b + c)",
-            left,
-            merged(a, &merged(b, &c)),
-        );
+        self.agree("merge is associative: (a + b) + c = a + (b + c)", left, merged(a, &merged(b, &c)));
     }
 
     fn shards_agree(&self) {
         for size in [1, 2, 3, 7] {
             let shards = self.values.chunks(size).map(|shard| fold::<C, V>(shard));
             let total = shards.fold(C::default(), |acc, shard| merged(acc, &shard));
-            self.agree(
-                &format!("shards of {size} values merge to the fold of all"),
-                total,
-                self.whole.clone(),
-            );
+            self.agree(&format!("shards of {size} values merge to the fold of all"), total, self.whole.clone());
         }
     }
 
@@ -165,19 +128,11 @@ where
         for _ in 0..8 {
             let mut values = self.values.clone();
             shuffle(&mut values, &mut random);
-            self.agree(
-                "any order of the values gives the same",
-                fold(&values),
-                self.whole.clone(),
-            );
+            self.agree("any order of the values gives the same", fold(&values), self.whole.clone());
             let mut shards: Vec<C> = values.chunks(2).map(|shard| fold::<C, V>(shard)).collect();
             shuffle(&mut shards, &mut random);
             let total = shards.iter().fold(C::default(), merged);
-            self.agree(
-                "any order of the shards gives the same",
-                total,
-                self.whole.clone(),
-            );
+            self.agree("any order of the shards gives the same", total, self.whole.clone());
         }
     }
 }

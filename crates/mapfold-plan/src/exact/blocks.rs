@@ -54,11 +54,7 @@ fn int<T: Pixel>(v: T) -> i64 {
 }
 
 /// Integers of up to 16 bits.
-pub(super) fn small_ints<T: Pixel>(
-    values: &[T],
-    sum: &mut ExactSum,
-    squares: &mut ExactSum,
-) -> Run<T> {
+pub(super) fn small_ints<T: Pixel>(values: &[T], sum: &mut ExactSum, squares: &mut ExactSum) -> Run<T> {
     let (mut s1, mut s2, mut range) = (0i32, 0u64, no_range::<T>());
     for &v in values {
         let x = int(v) as i32;
@@ -68,18 +64,11 @@ pub(super) fn small_ints<T: Pixel>(
     }
     sum.add_int(i128::from(s1));
     squares.add_scaled(false, s2, 0);
-    Run {
-        count: values.len() as u64,
-        range,
-    }
+    Run { count: values.len() as u64, range }
 }
 
 /// Integers of 32 bits: their squares need 64, so the halves of the squares are summed apart.
-pub(super) fn wide_ints<T: Pixel>(
-    values: &[T],
-    sum: &mut ExactSum,
-    squares: &mut ExactSum,
-) -> Run<T> {
+pub(super) fn wide_ints<T: Pixel>(values: &[T], sum: &mut ExactSum, squares: &mut ExactSum) -> Run<T> {
     let (mut s1, mut low, mut high, mut range) = (0i64, 0u64, 0u64, no_range::<T>());
     for &v in values {
         let x = int(v);
@@ -92,10 +81,7 @@ pub(super) fn wide_ints<T: Pixel>(
     sum.add_int(i128::from(s1));
     squares.add_scaled(false, low, 0);
     squares.add_scaled(false, high, 32);
-    Run {
-        count: values.len() as u64,
-        range,
-    }
+    Run { count: values.len() as u64, range }
 }
 
 /// Any values, without set-up. NaN is not a value.
@@ -111,11 +97,7 @@ fn one_by_one<T: Pixel>(values: &[T], sum: &mut ExactSum, squares: &mut ExactSum
 }
 
 /// Floats of 64 bits. NaN is not a value.
-pub(super) fn doubles<T: Pixel>(
-    values: &[T],
-    sum: &mut ExactSum,
-    squares: &mut ExactSum,
-) -> Run<T> {
+pub(super) fn doubles<T: Pixel>(values: &[T], sum: &mut ExactSum, squares: &mut ExactSum) -> Run<T> {
     if values.len() < FEW_DOUBLES {
         return one_by_one(values, sum, squares);
     }
@@ -142,11 +124,7 @@ pub(super) fn doubles<T: Pixel>(
 }
 
 /// Floats of 32 bits. NaN is not a value.
-pub(super) fn singles<T: Pixel>(
-    values: &[T],
-    sum: &mut ExactSum,
-    squares: &mut ExactSum,
-) -> Run<T> {
+pub(super) fn singles<T: Pixel>(values: &[T], sum: &mut ExactSum, squares: &mut ExactSum) -> Run<T> {
     if values.len() < FEW {
         return one_by_one(values, sum, squares);
     }

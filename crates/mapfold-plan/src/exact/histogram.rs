@@ -35,22 +35,12 @@ impl Histogram {
     /// A usage error unless `low < high`, both and their distance are finite, and there are 1 to 2^24 bins.
     pub fn new(low: f64, high: f64, bins: usize) -> Result<Histogram> {
         if !(low < high && (high - low).is_finite()) {
-            return Err(Error::usage(format!(
-                "a histogram needs a range of finite numbers, not {low} to {high}"
-            )));
+            return Err(Error::usage(format!("a histogram needs a range of finite numbers, not {low} to {high}")));
         }
         if !(1..=1 << 24).contains(&bins) {
-            return Err(Error::usage(format!(
-                "a histogram has 1 to 16777216 bins, not {bins}"
-            )));
+            return Err(Error::usage(format!("a histogram has 1 to 16777216 bins, not {bins}")));
         }
-        Ok(Histogram {
-            low,
-            high,
-            counts: vec![0; bins],
-            below: 0,
-            above: 0,
-        })
+        Ok(Histogram { low, high, counts: vec![0; bins], below: 0, above: 0 })
     }
 
     /// Adds one value.
@@ -75,11 +65,7 @@ impl Histogram {
             return values.iter().for_each(|v| self.add(v.to_f64()));
         };
         assert_eq!(values.len(), ok.len(), "one validity byte per value");
-        values
-            .iter()
-            .zip(ok)
-            .filter(|(_, ok)| **ok != 0)
-            .for_each(|(v, _)| self.add(v.to_f64()));
+        values.iter().zip(ok).filter(|(_, ok)| **ok != 0).for_each(|(v, _)| self.add(v.to_f64()));
     }
 
     /// The bin of a value within the range: a guess, put right where it is rounded across an edge.
@@ -90,21 +76,13 @@ impl Histogram {
         if v < self.edge(guess) {
             return guess.saturating_sub(1);
         }
-        if guess < last && v >= self.edge(guess + 1) {
-            guess + 1
-        } else {
-            guess
-        }
+        if guess < last && v >= self.edge(guess + 1) { guess + 1 } else { guess }
     }
 
     /// The lower edge of bin `i`; the upper edge of the last bin for `i` = number of bins.
     pub fn edge(&self, i: usize) -> f64 {
         let n = self.counts.len();
-        if i >= n {
-            self.high
-        } else {
-            self.low + (self.high - self.low) * (i as f64 / n as f64)
-        }
+        if i >= n { self.high } else { self.low + (self.high - self.low) * (i as f64 / n as f64) }
     }
 
     /// Adds the counts of another histogram.
@@ -115,14 +93,9 @@ impl Histogram {
         let shape = |h: &Histogram| (h.low, h.high, h.counts.len());
         if shape(self) != shape(other) {
             let (a, b) = (shape(self), shape(other));
-            return Err(Error::usage(format!(
-                "histograms over {a:?} and {b:?} (low, high, bins) cannot be merged"
-            )));
+            return Err(Error::usage(format!("histograms over {a:?} and {b:?} (low, high, bins) cannot be merged")));
         }
-        self.counts
-            .iter_mut()
-            .zip(&other.counts)
-            .for_each(|(mine, theirs)| *mine += theirs);
+        self.counts.iter_mut().zip(&other.counts).for_each(|(mine, theirs)| *mine += theirs);
         self.below += other.below;
         self.above += other.above;
         Ok(())

@@ -34,10 +34,7 @@ impl Moments {
         }
         self.sum.add(value.to_f64());
         self.squares.add_square(value.to_f64());
-        self.take(&Run {
-            count: 1,
-            range: (value, value),
-        });
+        self.take(&Run { count: 1, range: (value, value) });
     }
 
     /// Adds a block of values; `ok` has one byte per value, 0 = invalid.
@@ -52,11 +49,7 @@ impl Moments {
         let mut room = Vec::new();
         for (run, ok) in values.chunks(RUN).zip(ok.chunks(RUN)) {
             let all = !ok.contains(&0);
-            self.add_run(if all {
-                run
-            } else {
-                blocks::compact(run, ok, &mut room)
-            });
+            self.add_run(if all { run } else { blocks::compact(run, ok, &mut room) });
         }
     }
 
@@ -64,9 +57,7 @@ impl Moments {
     fn add_run<T: Pixel>(&mut self, values: &[T]) {
         let (sum, squares) = (&mut self.sum, &mut self.squares);
         let run = match T::DTYPE {
-            DType::U8 | DType::I8 | DType::U16 | DType::I16 => {
-                blocks::small_ints(values, sum, squares)
-            }
+            DType::U8 | DType::I8 | DType::U16 | DType::I16 => blocks::small_ints(values, sum, squares),
             DType::U32 | DType::I32 => blocks::wide_ints(values, sum, squares),
             DType::F32 => blocks::singles(values, sum, squares),
             DType::F64 => blocks::doubles(values, sum, squares),
@@ -135,10 +126,7 @@ impl Moments {
 
     /// Hands the exact variance `(nΣx² - (Σx)²) / (n(n - ddof))` to `finish`, as numerator, denominator, exponent.
     fn spread(&self, ddof: u32, finish: impl Fn(&BigInt, &BigUint, i32) -> f64) -> Option<f64> {
-        let free = self
-            .count
-            .checked_sub(u64::from(ddof))
-            .filter(|free| *free > 0)?;
+        let free = self.count.checked_sub(u64::from(ddof)).filter(|free| *free > 0)?;
         if self.sum.not_finite().is_some() {
             return Some(f64::NAN);
         }
@@ -147,11 +135,7 @@ impl Moments {
         let scaled_squares: BigInt = (s2 * self.count) << (e2 - exponent) as u32;
         let square_of_sum: BigInt = (&s1 * &s1) << (2 * e1 - exponent) as u32;
         let denominator = BigUint::from(self.count) * free;
-        Some(finish(
-            &(scaled_squares - square_of_sum),
-            &denominator,
-            exponent,
-        ))
+        Some(finish(&(scaled_squares - square_of_sum), &denominator, exponent))
     }
 }
 

@@ -7,11 +7,7 @@ pub(super) fn ratio_to_f64(numerator: &BigInt, denominator: &BigUint, exponent: 
     // 56 bits or more: the 53 of the result, one to round by, and room.
     let (quotient, sticky, shift) = divide(numerator.magnitude(), denominator, 56, 1);
     let magnitude = round(low_u64(&quotient), sticky, i64::from(exponent) - shift);
-    if numerator.sign() == Sign::Minus {
-        -magnitude
-    } else {
-        magnitude
-    }
+    if numerator.sign() == Sign::Minus { -magnitude } else { magnitude }
 }
 
 /// `√(numerator / denominator · 2^exponent)`, correctly rounded. The denominator is not 0.
@@ -20,11 +16,7 @@ pub(super) fn sqrt_ratio_to_f64(numerator: &BigUint, denominator: &BigUint, expo
     let (quotient, sticky, shift) = divide(&(numerator << odd as u32), denominator, 112, 2);
     let root = quotient.sqrt();
     let sticky = sticky || &root * &root != quotient;
-    round(
-        low_u64(&root),
-        sticky,
-        (i64::from(exponent - odd) - shift) / 2,
-    )
+    round(low_u64(&root), sticky, (i64::from(exponent - odd) - shift) / 2)
 }
 
 /// `floor(a · 2^shift / b)` with `bits` or up to 2 more bits, whether something was cut off, and the shift, a
@@ -75,43 +67,20 @@ mod tests {
 
     #[test]
     fn quotients_round_as_the_processor_does() {
-        for (n, d) in [
-            (1, 3),
-            (-2, 3),
-            (10, 1),
-            (1, 10),
-            (i64::from(i32::MAX), 7),
-            ((1 << 53) - 1, (1 << 50) + 1),
-        ] {
+        for (n, d) in [(1, 3), (-2, 3), (10, 1), (1, 10), (i64::from(i32::MAX), 7), ((1 << 53) - 1, (1 << 50) + 1)] {
             assert_eq!(ratio(n, d, 0), n as f64 / d as f64, "{n}/{d}");
         }
-        assert_eq!(
-            ratio((1 << 53) + 1, 1, 0),
-            9007199254740992.0,
-            "a tie goes to even"
-        );
-        assert_eq!(
-            ratio((1 << 53) + 3, 1, 0),
-            9007199254740996.0,
-            "a tie goes to even"
-        );
+        assert_eq!(ratio((1 << 53) + 1, 1, 0), 9007199254740992.0, "a tie goes to even");
+        assert_eq!(ratio((1 << 53) + 3, 1, 0), 9007199254740996.0, "a tie goes to even");
     }
 
     #[test]
     fn the_ends_of_the_range() {
         assert_eq!(ratio(1, 1, -1074), f64::from_bits(1));
-        assert_eq!(
-            ratio(1, 1, -1075),
-            0.0,
-            "half of the smallest is a tie to even"
-        );
+        assert_eq!(ratio(1, 1, -1075), 0.0, "half of the smallest is a tie to even");
         assert_eq!(ratio(3, 1, -1076), f64::from_bits(1));
         assert_eq!(ratio(-5, 1, -2000), 0.0);
-        assert_eq!(
-            ratio(3, 1, -1075),
-            f64::from_bits(2),
-            "1.5 units is a tie to even"
-        );
+        assert_eq!(ratio(3, 1, -1075), f64::from_bits(2), "1.5 units is a tie to even");
         assert_eq!(ratio((1 << 53) - 1, 1, 971), f64::MAX);
         assert_eq!(ratio((1 << 54) - 1, 1, 970), f64::INFINITY);
         assert_eq!(ratio(1, 1, 1024), f64::INFINITY);
@@ -120,30 +89,13 @@ mod tests {
 
     #[test]
     fn roots_round_as_the_processor_does() {
-        let values = [
-            2.0,
-            3.0,
-            0.1,
-            1e-300,
-            4.0,
-            5e300,
-            12345.678,
-            7.0,
-            1.5f64.powi(-40),
-        ];
+        let values = [2.0, 3.0, 0.1, 1e-300, 4.0, 5e300, 12345.678, 7.0, 1.5f64.powi(-40)];
         for x in values {
             let bits = x.to_bits();
             let mantissa = BigUint::from(bits & ((1 << 52) - 1) | 1 << 52);
             let exponent = (bits >> 52) as i32 - 1075;
-            assert_eq!(
-                sqrt_ratio_to_f64(&mantissa, &BigUint::from(1u32), exponent),
-                x.sqrt(),
-                "√{x}"
-            );
+            assert_eq!(sqrt_ratio_to_f64(&mantissa, &BigUint::from(1u32), exponent), x.sqrt(), "√{x}");
         }
-        assert_eq!(
-            sqrt_ratio_to_f64(&BigUint::from(1u32), &BigUint::from(9u32), 0),
-            1.0 / 3.0
-        );
+        assert_eq!(sqrt_ratio_to_f64(&BigUint::from(1u32), &BigUint::from(9u32), 0), 1.0 / 3.0);
     }
 }

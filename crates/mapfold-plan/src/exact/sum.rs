@@ -143,10 +143,7 @@ impl ExactSum {
         self.count_terms(other.pending.max(1));
         self.reserve(other.base, other.base + other.limbs.len() as i32 - 1);
         let at = (other.base - self.base) as usize;
-        self.limbs[at..]
-            .iter_mut()
-            .zip(&other.limbs)
-            .for_each(|(mine, theirs)| *mine += theirs);
+        self.limbs[at..].iter_mut().zip(&other.limbs).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     /// The sum, rounded once to the nearest `f64` (ties to even). An empty sum is 0.
@@ -160,11 +157,7 @@ impl ExactSum {
 
     /// The sum of the finite values as `integer · 2^exponent`, exactly.
     pub fn to_bigint_scaled(&self) -> (BigInt, i32) {
-        let integer = self
-            .limbs
-            .iter()
-            .rev()
-            .fold(BigInt::ZERO, |acc, limb| (acc << LIMB_BITS as u32) + limb);
+        let integer = self.limbs.iter().rev().fold(BigInt::ZERO, |acc, limb| (acc << LIMB_BITS as u32) + limb);
         (integer, self.base * LIMB_BITS)
     }
 
@@ -257,17 +250,8 @@ impl From<ExactSum> for Wire {
         let (integer, _) = sum.to_bigint_scaled();
         let (sign, digits) = integer.to_u32_digits();
         let zeros = digits.iter().take_while(|d| **d == 0).count();
-        let base = if digits.is_empty() {
-            0
-        } else {
-            sum.base + zeros as i32
-        };
-        Wire {
-            base,
-            negative: sign == Sign::Minus,
-            digits: digits[zeros..].to_vec(),
-            special: sum.special,
-        }
+        let base = if digits.is_empty() { 0 } else { sum.base + zeros as i32 };
+        Wire { base, negative: sign == Sign::Minus, digits: digits[zeros..].to_vec(), special: sum.special }
     }
 }
 
@@ -276,19 +260,10 @@ impl TryFrom<Wire> for ExactSum {
     fn try_from(wire: Wire) -> Result<ExactSum, BadSum> {
         let end = i64::from(wire.base) + wire.digits.len() as i64;
         if wire.base < -MAX_LIMB || end > i64::from(MAX_LIMB) {
-            return Err(BadSum(if wire.base < -MAX_LIMB {
-                i64::from(wire.base)
-            } else {
-                end
-            }));
+            return Err(BadSum(if wire.base < -MAX_LIMB { i64::from(wire.base) } else { end }));
         }
         let sign = if wire.negative { -1 } else { 1 };
         let limbs: Vec<i128> = wire.digits.iter().map(|d| sign * i128::from(*d)).collect();
-        Ok(ExactSum {
-            base: wire.base,
-            pending: 1,
-            limbs,
-            special: wire.special,
-        })
+        Ok(ExactSum { base: wire.base, pending: 1, limbs, special: wire.special })
     }
 }

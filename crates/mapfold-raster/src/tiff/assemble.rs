@@ -27,7 +27,10 @@ pub(crate) fn assemble(loc: &Loc, file: &mut dyn HeaderBytes, mut warnings: Vec<
     let pages = images.pages;
     let (levels, masks) = images.matched(main, &mut warnings);
     if pages > 0 || header.more {
-        warnings.push(format!("it has {pages}{} further pages, which are not read", if header.more { " or more" } else { "" }));
+        warnings.push(format!(
+            "it has {pages}{} further pages, which are not read",
+            if header.more { " or more" } else { "" }
+        ));
     }
     let is_cog = says_cog(file, header.layout.big_tiff)?;
     let meta = meta(first, &levels, !masks.is_empty(), is_cog, warnings)?;
@@ -131,7 +134,13 @@ fn says_cog(file: &mut dyn HeaderBytes, big_tiff: bool) -> Result<bool, Fault> {
     Ok(text.starts_with("GDAL_STRUCTURAL_METADATA_SIZE=") && text.contains("LAYOUT=IFDS_BEFORE_DATA"))
 }
 
-fn meta(ifd: &Ifd, levels: &[Level], has_mask: bool, is_cog: bool, mut warnings: Vec<String>) -> Result<RasterMeta, Fault> {
+fn meta(
+    ifd: &Ifd,
+    levels: &[Level],
+    has_mask: bool,
+    is_cog: bool,
+    mut warnings: Vec<String>,
+) -> Result<RasterMeta, Fault> {
     let main = &levels[0];
     let geobox = geobox(ifd, main.shape, &mut warnings)?;
     let nodata = nodata(ifd, main.dtype, &mut warnings);
@@ -143,7 +152,13 @@ fn meta(ifd: &Ifd, levels: &[Level], has_mask: bool, is_cog: bool, mut warnings:
     let mut bands = vec![one; main.bands];
     let tags = apply_items(ifd, &mut bands);
     let geo = geobox.crs.is_known() || geobox.crs.raster_type == RasterType::Point || ifd.has(MODEL_TIEPOINT);
-    let format = if is_cog { "COG" } else if geo { "GeoTIFF" } else { "TIFF" };
+    let format = if is_cog {
+        "COG"
+    } else if geo {
+        "GeoTIFF"
+    } else {
+        "TIFF"
+    };
     Ok(RasterMeta {
         format: format.into(),
         geobox,

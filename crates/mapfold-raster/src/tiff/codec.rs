@@ -58,12 +58,14 @@ impl Codec {
             Codec::None => copy(packed, out),
             Codec::Deflate => {
                 let tool = tools.inflate.get_or_insert_with(Decompressor::new);
-                tool.zlib_decompress(packed, out).map_err(|e| deflate_error(e, out.len()))?
+                tool.zlib_decompress(packed, out).map_err(|e| deflate_error(&e, out.len()))?
             }
             Codec::Zstd => {
                 let tool = match tools.unzstd {
                     Some(tool) => tool,
-                    none => none.insert(zstd::bulk::Decompressor::new().map_err(|e| format!("cannot be decoded: {e}"))?),
+                    none => {
+                        none.insert(zstd::bulk::Decompressor::new().map_err(|e| format!("cannot be decoded: {e}"))?)
+                    }
                 };
                 tool.decompress_to_buffer(packed, out).map_err(|e| format!("is corrupt: ZSTD says {e}"))?
             }
@@ -81,7 +83,7 @@ fn copy(packed: &[u8], out: &mut [u8]) -> usize {
     n
 }
 
-fn deflate_error(error: DecompressionError, want: usize) -> String {
+fn deflate_error(error: &DecompressionError, want: usize) -> String {
     match error {
         DecompressionError::BadData => "is corrupt: its DEFLATE data is damaged or cut off".into(),
         DecompressionError::InsufficientSpace => format!("is corrupt: it holds more than its {want} bytes"),
@@ -103,7 +105,11 @@ mod tests {
         let data = vec![7u8; 1000];
         let mut z = vec![0; 100];
         let n = libdeflater::Compressor::default().zlib_compress(&data, &mut z).unwrap();
-        let packed = [(Codec::None, data.clone()), (Codec::Deflate, z[..n].to_vec()), (Codec::Zstd, zstd::bulk::compress(&data, 1).unwrap())];
+        let packed = [
+            (Codec::None, data.clone()),
+            (Codec::Deflate, z[..n].to_vec()),
+            (Codec::Zstd, zstd::bulk::compress(&data, 1).unwrap()),
+        ];
         for (codec, bytes) in packed {
             assert_eq!(unpack(codec, &bytes, 1000).unwrap(), data, "{codec:?}");
             let why = unpack(codec, &bytes, 1001).unwrap_err();

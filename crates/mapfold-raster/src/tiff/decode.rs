@@ -102,7 +102,10 @@ impl Job<'_> {
         let Some(range) = self.level.range(tile) else { return Ok(None) };
         if range.end > self.file_size {
             let (r, size) = (range, self.file_size);
-            return Err(self.error(tile, format!("is truncated: it lies at bytes {}..{}, but the file has {size}", r.start, r.end)));
+            return Err(self.error(
+                tile,
+                format!("is truncated: it lies at bytes {}..{}, but the file has {size}", r.start, r.end),
+            ));
         }
         if range.is_empty() {
             return Err(self.error(tile, "is truncated: it has 0 bytes".into()));
@@ -111,10 +114,17 @@ impl Job<'_> {
     }
 
     fn error(&self, tile: TileAt, why: String) -> RasterError {
-        RasterError::Tile { loc: self.loc.clone(), level: self.level_number, row: tile.row, col: tile.col, why }
+        let (level, row, col) = (self.level_number as u32, tile.row as u32, tile.col as u32);
+        RasterError::Tile { loc: self.loc.clone(), level, row, col, why }
     }
 
-    fn part(&self, part: &Part<'_>, packed: &Bytes, scratch: &mut Scratch, out: &mut PixelsMut<'_>) -> Result<(), RasterError> {
+    fn part(
+        &self,
+        part: &Part<'_>,
+        packed: &Bytes,
+        scratch: &mut Scratch,
+        out: &mut PixelsMut<'_>,
+    ) -> Result<(), RasterError> {
         let level = self.level;
         let want = level.row_bytes() * level.tile_rows(part.tile.row);
         if level.codec == Codec::None {
@@ -206,7 +216,15 @@ impl Job<'_> {
     }
 
     /// Converts `rows` rows, the first of which is row `start` of the part.
-    fn place_rows(&self, part: &Part<'_>, bytes: &[u8], start: usize, rows: usize, undone: bool, out: &mut PixelsMut<'_>) {
+    fn place_rows(
+        &self,
+        part: &Part<'_>,
+        bytes: &[u8],
+        start: usize,
+        rows: usize,
+        undone: bool,
+        out: &mut PixelsMut<'_>,
+    ) {
         let step = self.level.tile_bands();
         for pair in part.pairs {
             let at = Place {

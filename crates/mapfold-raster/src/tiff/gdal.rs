@@ -132,7 +132,9 @@ mod tests {
 
     #[test]
     fn broken_xml_ends_quietly() {
-        for xml in ["<Item", "<Item name=\"a", "<Item name=\"a\">b", "<Item name=a>b</Item>", "&;&#;&#x110000;", "<Item/"] {
+        for xml in
+            ["<Item", "<Item name=\"a", "<Item name=\"a\">b", "<Item name=a>b</Item>", "&;&#;&#x110000;", "<Item/"]
+        {
             assert!(items(xml).len() <= 1, "{xml}");
         }
     }
@@ -145,7 +147,14 @@ mod tests {
         assert_eq!(nodata("-3.4e38", DType::F32).unwrap(), f64::from(-3.4e38f32));
         assert_eq!(nodata(" 65535 ", DType::U16).unwrap(), 65535.0);
         assert!(nodata("nan", DType::F64).unwrap().is_nan());
-        for (text, dtype) in [("-9999", DType::U16), ("256", DType::U8), ("0.5", DType::I16), ("nan", DType::U8), ("-1e300", DType::F32), ("none", DType::F32)] {
+        for (text, dtype) in [
+            ("-9999", DType::U16),
+            ("256", DType::U8),
+            ("0.5", DType::I16),
+            ("nan", DType::U8),
+            ("-1e300", DType::F32),
+            ("none", DType::F32),
+        ] {
             assert!(nodata(text, dtype).unwrap_err().contains("no value is taken as nodata"), "{text} in {dtype}");
         }
     }

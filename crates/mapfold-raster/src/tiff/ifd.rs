@@ -154,7 +154,8 @@ impl Walk {
         }
         let (count_len, entry_len, next_len) = if self.layout.big_tiff { (8, 20, 8) } else { (2, 12, 4) };
         let size = file.size();
-        let beyond = || Fault::Damaged(format!("directory {index} at byte {at} lies beyond the file's end ({size} bytes)"));
+        let beyond =
+            || Fault::Damaged(format!("directory {index} at byte {at} lies beyond the file's end ({size} bytes)"));
         let body = at.checked_add(count_len).filter(|end| *end <= size).ok_or_else(beyond)?;
         let count = self.layout.uint(&read_one(file, at..body)?);
         if count == 0 || count > MAX_ENTRIES {
@@ -243,7 +244,9 @@ impl Ifd {
         let v = self.values.get(&tag)?;
         match v.kind {
             12 => Some(v.bytes.chunks_exact(8).map(|b| f64::from_bits(self.layout.uint(b))).collect()),
-            11 => Some(v.bytes.chunks_exact(4).map(|b| f64::from(f32::from_bits(self.layout.uint(b) as u32))).collect()),
+            11 => {
+                Some(v.bytes.chunks_exact(4).map(|b| f64::from(f32::from_bits(self.layout.uint(b) as u32))).collect())
+            }
             _ => None,
         }
     }

@@ -61,8 +61,20 @@ impl Level {
         let block = block_shape(ifd, shape, striped)?;
         let (bands, big_endian) = (bands as usize, layout.big_endian);
         let (offsets, lengths) = (Vec::new(), Vec::new());
-        let mut level =
-            Level { shape, block, striped, planar, bands, dtype, one_bit, big_endian, codec, predictor, offsets, lengths };
+        let mut level = Level {
+            shape,
+            block,
+            striped,
+            planar,
+            bands,
+            dtype,
+            one_bit,
+            big_endian,
+            codec,
+            predictor,
+            offsets,
+            lengths,
+        };
         level.read_tile_list(ifd)?;
         level.cut_strips(file_size);
         level.check_tile_size()?;
@@ -75,7 +87,7 @@ impl Level {
         let list = |tag: u16| ifd.uints(tag)?.ok_or_else(|| Fault::Damaged(format!("tag {tag} is missing")));
         let (mut offsets, mut lengths) = (list(at)?, list(len)?);
         let planes = if self.planar { self.bands } else { 1 };
-        let want = self.grid().len().checked_mul(planes).unwrap_or(usize::MAX);
+        let want = self.grid().len().saturating_mul(planes);
         if offsets.len() < want || lengths.len() < want {
             let (have, s) = (offsets.len().min(lengths.len()), self.shape);
             return Fault::damaged(format!("an image of {s} pixels needs {want} codec tiles, but {have} are listed"));
@@ -117,7 +129,11 @@ impl Level {
     fn check_tile_size(&self) -> Result<(), Fault> {
         let bytes = (self.row_bytes() as u64).saturating_mul(self.block.rows as u64);
         if bytes > MAX_TILE {
-            return Fault::unsupported(format!("a codec tile of {} pixels ({} MiB; at most 1024 MiB)", self.block, bytes >> 20));
+            return Fault::unsupported(format!(
+                "a codec tile of {} pixels ({} MiB; at most 1024 MiB)",
+                self.block,
+                bytes >> 20
+            ));
         }
         Ok(())
     }

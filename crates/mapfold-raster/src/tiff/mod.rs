@@ -107,7 +107,9 @@ impl TiffSource {
         if pixels == values && mask.is_none_or(|m| m == n) {
             return Ok(());
         }
-        self.request(format!("room for {pixels} values and {mask:?} mask entries was given; {values} and {n} are needed"))
+        self.request(format!(
+            "room for {pixels} values and {mask:?} mask entries was given; {values} and {n} are needed"
+        ))
     }
 }
 

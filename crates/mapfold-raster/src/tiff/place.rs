@@ -51,6 +51,7 @@ macro_rules! casts {
     (@as $s:ident [$($d:ident)*]) => {$(
         impl CastTo<$d> for $s {
             #[inline(always)]
+            #[allow(clippy::cast_lossless, clippy::unnecessary_cast)] // one macro for all pairs, u8 to f32 as well as f64 to f32
             fn cast(self) -> $d { self as $d }
         }
     )*};

@@ -9,8 +9,12 @@ pub(crate) fn undo_horizontal(row: &mut [u8], size: usize, bands: usize, big_end
     macro_rules! sum {
         ($t:ty) => {
             match big_endian {
-                true => sum_row(row, bands, <$t>::from_be_bytes, <$t>::to_ne_bytes, <$t>::from_ne_bytes, <$t>::wrapping_add),
-                false => sum_row(row, bands, <$t>::from_le_bytes, <$t>::to_ne_bytes, <$t>::from_ne_bytes, <$t>::wrapping_add),
+                true => {
+                    sum_row(row, bands, <$t>::from_be_bytes, <$t>::to_ne_bytes, <$t>::from_ne_bytes, <$t>::wrapping_add)
+                }
+                false => {
+                    sum_row(row, bands, <$t>::from_le_bytes, <$t>::to_ne_bytes, <$t>::from_ne_bytes, <$t>::wrapping_add)
+                }
             }
         };
     }

@@ -25,7 +25,7 @@ impl<F: FnMut(&[Range<u64>]) -> Result<Vec<Bytes>, RasterError>> Fetching<F> {
     pub(crate) fn new(size: u64, fetch: F) -> Result<Self, Fault> {
         let mut header = Fetching { size, fetch, pieces: Vec::new() };
         if size > 0 {
-            header.get(vec![0..size.min(AROUND)])?;
+            header.get(std::slice::from_ref(&(0..size.min(AROUND))))?;
         }
         Ok(header)
     }
@@ -36,9 +36,10 @@ impl<F: FnMut(&[Range<u64>]) -> Result<Vec<Bytes>, RasterError>> Fetching<F> {
         Some(bytes.slice((range.start - at) as usize..(range.end - at) as usize))
     }
 
-    fn get(&mut self, ranges: Vec<Range<u64>>) -> Result<(), Fault> {
-        let got = (self.fetch)(&ranges).map_err(Fault::Bytes)?;
-        let whole = ranges.len() == got.len() && ranges.iter().zip(&got).all(|(r, b)| r.end - r.start == b.len() as u64);
+    fn get(&mut self, ranges: &[Range<u64>]) -> Result<(), Fault> {
+        let got = (self.fetch)(ranges).map_err(Fault::Bytes)?;
+        let whole =
+            ranges.len() == got.len() && ranges.iter().zip(&got).all(|(r, b)| r.end - r.start == b.len() as u64);
         if !whole {
             return Fault::damaged("the store gave other bytes than were asked for");
         }
@@ -60,7 +61,7 @@ impl<F: FnMut(&[Range<u64>]) -> Result<Vec<Bytes>, RasterError>> HeaderBytes for
             one.end = (one.start + AROUND).min(self.size);
         }
         if !missing.is_empty() {
-            self.get(merged(missing))?;
+            self.get(&merged(missing))?;
         }
         let found = ranges.iter().map(|r| self.here(r));
         found.collect::<Option<Vec<Bytes>>>().ok_or_else(|| Fault::Damaged("header bytes are missing".into()))

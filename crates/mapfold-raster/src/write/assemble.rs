@@ -3,12 +3,12 @@
 //! Coarse levels come first, each in the order of its parts; level 0 comes last, superblock after superblock. A file
 //! of one level is therefore its header and then the segments as they are.
 
+use super::BigTiff;
 use super::ifd::{Ending, Offsets, render};
 use super::index::TileIndex;
 use super::layout::{Layout, wrong};
 use super::part::PartMeta;
 use super::stats::{BandStatistics, BandSums, ExactSums, TileMoments};
-use super::BigTiff;
 use crate::RasterError;
 
 /// What the file is made of: `header`, then the pieces one after the other.
@@ -83,7 +83,9 @@ fn choose_big(layout: &Layout, size: u64) -> Result<bool, RasterError> {
         BigTiff::Yes => Ok(true),
         BigTiff::Auto => Ok(!fits),
         BigTiff::No if fits => Ok(false),
-        BigTiff::No => Err(wrong(format!("the file has {size} bytes, more than a classic TIFF can hold; use bigtiff auto"))),
+        BigTiff::No => {
+            Err(wrong(format!("the file has {size} bytes, more than a classic TIFF can hold; use bigtiff auto")))
+        }
     }
 }
 

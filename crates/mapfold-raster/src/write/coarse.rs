@@ -87,7 +87,8 @@ impl<T: Pixel> Source<T> {
                 let row = common.row + r as i64;
                 let from = (row - place.row) as usize * layout.tile + (common.col - place.col) as usize;
                 let to = (row - self.window.row) as usize * self.window.cols + (common.col - self.window.col) as usize;
-                self.values[band * n + to..][..common.cols].copy_from_slice(&tile.band(layout, band)[from..][..common.cols]);
+                self.values[band * n + to..][..common.cols]
+                    .copy_from_slice(&tile.band(layout, band)[from..][..common.cols]);
                 if let Some(valid) = self.valid.get_mut(band) {
                     valid[to..to + common.cols].copy_from_slice(&ok[from..from + common.cols]);
                 }

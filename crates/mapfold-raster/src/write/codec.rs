@@ -64,7 +64,8 @@ pub(crate) fn append_mask(layout: &Layout, mask: &[u8], out: &mut Vec<u8>) -> Re
 impl Scratch {
     fn append(&mut self, layout: &Layout, out: &mut Vec<u8>) -> Result<u32, RasterError> {
         let bytes = self.compressed(layout)?;
-        let len = u32::try_from(bytes.len()).map_err(|_| wrong("a tile grew beyond 4 GiB; choose a smaller blocksize"))?;
+        let len =
+            u32::try_from(bytes.len()).map_err(|_| wrong("a tile grew beyond 4 GiB; choose a smaller blocksize"))?;
         if !layout.framed() {
             out.extend_from_slice(bytes);
             return Ok(len);
@@ -92,7 +93,8 @@ impl Scratch {
             }
             _ => {
                 let c = keep(&mut self.zstd, effort, || zstd_compressor(effort))?;
-                c.compress_to_buffer(&self.plain, &mut self.packed[..]).map_err(|e| wrong(format!("ZSTD failed: {e}")))?
+                c.compress_to_buffer(&self.plain, &mut self.packed[..])
+                    .map_err(|e| wrong(format!("ZSTD failed: {e}")))?
             }
         };
         Ok(&self.packed[..n])

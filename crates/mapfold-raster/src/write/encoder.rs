@@ -6,7 +6,7 @@
 //! how the superblock was cut into blocks.
 
 use super::layout::{Layout, Validity, wrong};
-use super::overview::{self};
+use super::overview;
 use super::part::{EncodedPart, LevelLens, PartMeta, Segment};
 use super::stats::{BandSums, ExactSums};
 use super::tile::{OpenTile, Rule, Step, TileSums};
@@ -69,7 +69,8 @@ impl Layout {
         if !is_cell {
             return Err(wrong(format!("{superblock} is not one superblock of {} pixels", grid.block)));
         }
-        let sums = if T::DTYPE.is_float() { BandSums::Tiles(Vec::new()) } else { BandSums::Exact(ExactSums::default()) };
+        let sums =
+            if T::DTYPE.is_float() { BandSums::Tiles(Vec::new()) } else { BandSums::Exact(ExactSums::default()) };
         Ok(SuperblockEncoder {
             window: superblock,
             levels: (0..self.in_pass()).map(|k| Level::new(self, self.share(superblock, k))).collect(),
@@ -180,7 +181,13 @@ impl<T: Pixel> SuperblockEncoder<T> {
     }
 
     /// Sums of a whole tile (level 0 only), and its quarter of the tile above.
-    fn reduce(&mut self, k: usize, index: usize, inside: Window, tile: &OpenTile<T>) -> Result<Vec<TileSums>, RasterError> {
+    fn reduce(
+        &mut self,
+        k: usize,
+        index: usize,
+        inside: Window,
+        tile: &OpenTile<T>,
+    ) -> Result<Vec<TileSums>, RasterError> {
         let layout = self.layout.clone();
         let mut above = match k + 1 < self.levels.len() {
             true => Some(self.above(k, index, inside)?),
@@ -249,7 +256,8 @@ impl<T: Pixel> SuperblockEncoder<T> {
         self.rooms.row.resize(common.cols, 0);
         for r in 0..common.rows {
             let row = common.row + r as i64;
-            let from = (row - block.window().row) as usize * block.window().cols + (common.col - block.window().col) as usize;
+            let from =
+                (row - block.window().row) as usize * block.window().cols + (common.col - block.window().col) as usize;
             let to = (row - inside.row) as usize * layout.tile + (common.col - inside.col) as usize;
             if layout.validity != Validity::Mask {
                 self.moved += self.fill_row(tile, block, from, to, rule)?;
@@ -278,9 +286,10 @@ impl<T: Pixel> SuperblockEncoder<T> {
         let (layout, ok) = (&self.layout, &mut self.rooms.row);
         let mut moved = 0;
         for band in 0..layout.spec.bands {
-            block.band_valid(band, from, ok);
+            valid_row(block, band, from, ok);
             if layout.validity == (Validity::All { strict: true }) && ok.contains(&0) {
-                let what = "the image has invalid pixels, but the file has neither nodata nor mask; give a nodata value";
+                let what =
+                    "the image has invalid pixels, but the file has neither nodata nor mask; give a nodata value";
                 return Err(wrong(what));
             }
             let out = &mut tile.band_mut(layout, band)[to..to + ok.len()];
@@ -295,10 +304,10 @@ impl<T: Pixel> SuperblockEncoder<T> {
     /// Validity by all bands together, as a mask tells it, into the row's room.
     fn valid_in_all(&mut self, block: &Block<T>, from: usize) {
         let Rooms { row, band: one, .. } = &mut self.rooms;
-        block.band_valid(0, from, row);
+        valid_row(block, 0, from, row);
         one.resize(row.len(), 0);
         for band in 1..block.band_count() {
-            block.band_valid(band, from, one);
+            valid_row(block, band, from, one);
             row.iter_mut().zip(&*one).for_each(|(all, ok)| *all &= ok);
         }
     }
@@ -312,6 +321,23 @@ fn note(sums: &mut [BandSums], tile: &[TileSums]) {
             (BandSums::Tiles(all), TileSums::Moments(tile)) => all.push(*tile),
             _ => {}
         }
+    }
+}
+
+/// As [`Block::band_valid`], compiled for several instruction sets: it was dearer than the predictor.
+fn valid_row<T: Pixel>(block: &Block<T>, band: usize, from: usize, out: &mut [u8]) {
+    let span = from..from + out.len();
+    valid_values(&block.band(band)[span.clone()], block.nodata()[band], out);
+    if let Some(mask) = block.valid_mask() {
+        mask[span].iter().zip(out).for_each(|(m, o)| *o &= u8::from(*m != 0));
+    }
+}
+
+#[multiversion::multiversion(targets("x86_64+avx512f+avx512bw+avx512vl", "x86_64+avx2"))]
+fn valid_values<T: Pixel>(values: &[T], nodata: Option<T>, out: &mut [u8]) {
+    match nodata.filter(|v| !v.is_nan()) {
+        Some(nodata) => values.iter().zip(out).for_each(|(v, o)| *o = u8::from(!(v.is(nodata) | v.is_nan()))),
+        None => values.iter().zip(out).for_each(|(v, o)| *o = u8::from(!v.is_nan())),
     }
 }
 

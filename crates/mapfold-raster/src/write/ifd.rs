@@ -3,10 +3,10 @@
 //! The header's size is known before the first pixel: every array has its final length, and texts that come last
 //! are given their longest form. Only the content waits for the end.
 
+use super::BigTiff;
 use super::layout::Layout;
 use super::metadata::{GeoTags, Placement, geo_tags, number, photometric, placement, xml};
 use super::stats::BandStatistics;
-use super::BigTiff;
 
 /// GDAL's promise about the file, right behind the TIFF header. ROW_MAJOR order and interleaved masks are not promised.
 const GHOST: &str = "LAYOUT=IFDS_BEFORE_DATA\nBLOCK_LEADER=SIZE_AS_UINT4\nBLOCK_TRAILER=LAST_4_BYTES_REPEATED\nKNOWN_INCOMPATIBLE_EDITION=NO\n ";

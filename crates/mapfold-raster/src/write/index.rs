@@ -62,7 +62,13 @@ impl TileIndex {
         self.add(layout, level, &layout.coarse_units(level), parts)
     }
 
-    fn add(&mut self, layout: &Layout, level: usize, windows: &[Window], parts: &[PartMeta]) -> Result<(), RasterError> {
+    fn add(
+        &mut self,
+        layout: &Layout,
+        level: usize,
+        windows: &[Window],
+        parts: &[PartMeta],
+    ) -> Result<(), RasterError> {
         if parts.len() != windows.len() {
             return Err(wrong(format!("level {level} has {} parts, not {}", windows.len(), parts.len())));
         }
@@ -71,7 +77,8 @@ impl TileIndex {
         let mut segments = Vec::with_capacity(parts.len());
         let frame = if layout.framed() { 4 } else { 0 };
         for (p, (window, meta)) in windows.iter().zip(parts).enumerate() {
-            let lens = lens_of(layout, level, *window, meta).ok_or_else(|| wrong(format!("part {p} is of another layout")))?;
+            let lens =
+                lens_of(layout, level, *window, meta).ok_or_else(|| wrong(format!("part {p} is of another layout")))?;
             let (down, wide) = (window.row as usize / layout.tile, window.cols.div_ceil(layout.tile));
             let mut offset = 0;
             for (i, len) in lens.iter().enumerate() {

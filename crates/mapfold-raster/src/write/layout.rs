@@ -301,7 +301,9 @@ fn choose_predictor(dtype: DType, options: &WriteOptions) -> Result<u16, RasterE
         Predictor::Float if !dtype.is_float() => {
             Err(wrong(format!("predictor float is for floats, not {dtype}; choose horizontal")))
         }
-        Predictor::Horizontal if dtype == DType::F64 => Err(wrong("predictor horizontal is not read by all for float64; choose float")),
+        Predictor::Horizontal if dtype == DType::F64 => {
+            Err(wrong("predictor horizontal is not read by all for float64; choose float"))
+        }
         Predictor::Float => Ok(3),
         Predictor::Horizontal => Ok(2),
     }
@@ -330,7 +332,9 @@ fn check_nodata(v: f64, dtype: DType) -> Result<f64, RasterError> {
     if dtype.is_float() {
         let fits = !v.is_finite() || (low..=high).contains(&v);
         let stored = if dtype == DType::F32 { f64::from(v as f32) } else { v };
-        return fits.then_some(stored).ok_or_else(|| wrong(format!("nodata {v:e} is outside {dtype} ({low:e} to {high:e})")));
+        return fits
+            .then_some(stored)
+            .ok_or_else(|| wrong(format!("nodata {v:e} is outside {dtype} ({low:e} to {high:e})")));
     }
     if v.fract() != 0.0 || !(low..=high).contains(&v) {
         return Err(wrong(format!("nodata {v} cannot stand in {dtype} (whole numbers from {low} to {high})")));

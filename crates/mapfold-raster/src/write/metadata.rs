@@ -15,7 +15,7 @@ pub(crate) fn xml(layout: &Layout, statistics: Option<&[BandStatistics]>) -> Str
     let spec = &layout.spec;
     let mut out = String::from("<GDALMetadata>\n");
     for (name, text) in &spec.tags {
-        out.push_str(&format!("  <Item name=\"{}\">{}</Item>\n", escape(name), escape(text)));
+        out.push_str(&format!("  <Item name=\"{}\">{}</Item>\n", escape(name), escape_twice(text)));
     }
     if layout.levels().len() > 1 {
         let name = layout.resampling.to_string();
@@ -33,7 +33,7 @@ pub(crate) fn xml(layout: &Layout, statistics: Option<&[BandStatistics]>) -> Str
 
 fn named_items(layout: &Layout, band: usize, out: &mut String) {
     if let Some(name) = layout.spec.names.get(band).and_then(Option::as_deref) {
-        let name = escape(name);
+        let name = escape_twice(name);
         out.push_str(&format!("  <Item name=\"DESCRIPTION\" sample=\"{band}\" role=\"description\">{name}</Item>\n"));
     }
     let (scale, offset) = layout.spec.scale_offset.get(band).copied().unwrap_or((1.0, 0.0));
@@ -83,6 +83,11 @@ fn escape(text: &str) -> String {
         }
     }
     out
+}
+
+/// GDAL unescapes texts (not names) once more after parsing: an ampersand needs to survive that.
+fn escape_twice(text: &str) -> String {
+    escape(&text.replace('&', "&amp;"))
 }
 
 /// The three GeoTIFF tags of a CRS: key directory, doubles, text. Empty when there is nothing to say.
@@ -156,4 +161,3 @@ pub(crate) fn photometric(layout: &Layout) -> (u16, Vec<u16>) {
     let extra = (basic..spec.bands).map(|b| if name(b) == "alpha" { 2 } else { 0 }).collect();
     (if rgb { 2 } else { 1 }, extra)
 }
-

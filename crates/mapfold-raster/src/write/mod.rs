@@ -35,8 +35,8 @@
 //! ```
 
 mod assemble;
-mod codec;
 mod coarse;
+mod codec;
 mod encoder;
 mod ifd;
 mod index;

@@ -84,11 +84,11 @@ impl ExactSums {
 
     /// The figures.
     pub fn statistics(&self) -> BandStatistics {
-        let n = self.count as i128;
+        let n = i128::from(self.count);
         let mean = if n == 0 { 0.0 } else { self.sum as f64 / n as f64 };
         let spread = n.checked_mul(self.squares).zip(self.sum.checked_mul(self.sum)).map(|(a, b)| (a - b) as f64);
         let n = n as f64;
-        let spread = spread.unwrap_or_else(|| n * (self.squares as f64 - mean * self.sum as f64));
+        let spread = spread.unwrap_or(n * (self.squares as f64 - mean * self.sum as f64));
         let std = if self.count == 0 { 0.0 } else { spread.max(0.0).sqrt() / n };
         BandStatistics { valid: self.count, count: self.count, min: self.min as f64, max: self.max as f64, mean, std }
     }
@@ -153,7 +153,8 @@ pub(crate) fn exact<T: Pixel>(values: &[T], valid: &[u8], stride: usize, rows: u
     for r in 0..rows {
         let at = r * stride..r * stride + cols;
         let (row, ok) = (&values[at.clone()], &valid[at]);
-        let mut lanes = Lanes { count: [0.0; LANES], sum: [0.0; LANES], min: [f64::MAX; LANES], max: [f64::MIN; LANES] };
+        let mut lanes =
+            Lanes { count: [0.0; LANES], sum: [0.0; LANES], min: [f64::MAX; LANES], max: [f64::MIN; LANES] };
         add_row(row, ok, &mut lanes);
         let count = sum(&lanes.count) as u64;
         if count == 0 {

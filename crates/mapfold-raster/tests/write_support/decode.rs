@@ -133,7 +133,13 @@ fn unpredict(d: &Directory, row: &[u8], size: usize) -> Vec<u8> {
         }
         _ => {
             let mut acc = 0u8;
-            let planes: Vec<u8> = row.iter().map(|b| { acc = acc.wrapping_add(*b); acc }).collect();
+            let planes: Vec<u8> = row
+                .iter()
+                .map(|b| {
+                    acc = acc.wrapping_add(*b);
+                    acc
+                })
+                .collect();
             let width = row.len() / size;
             (0..row.len()).map(|i| planes[(size - 1 - i % size) * width + i / size]).collect()
         }

@@ -38,7 +38,8 @@ pub fn whole(image: Shape, tile: usize) -> Cut {
 
 /// A deterministic image: value `f(band, row, col)`.
 pub fn image<T: Pixel>(s: Shape, bands: usize, f: impl Fn(usize, usize, usize) -> T) -> Image<T> {
-    let geobox = GeoBox { shape: s, affine: Affine::north_up(499_980.0, 5_300_040.0, 10.0, 10.0), crs: Crs::from_epsg(32633) };
+    let geobox =
+        GeoBox { shape: s, affine: Affine::north_up(499_980.0, 5_300_040.0, 10.0, 10.0), crs: Crs::from_epsg(32633) };
     let mut values = Vec::with_capacity(bands * s.pixels());
     for b in 0..bands {
         for r in 0..s.rows {

@@ -1,0 +1,154 @@
+//! The verbs that are not jobs, one function each.
+
+use crate::{info, new, parsed, preview, scene, shell};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
+use mapfold::engine::RunOptions;
+use mapfold::plan::{Kind, Plan, PlanOptions, Sum};
+use mapfold::raster::write::{Compress, WriteOptions};
+use mapfold::raster::{Cog, RasterVerbs};
+use mapfold::store::{Loc, Stores};
+use mapfold::{Builtin, Error, Result};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The jobs linked into this program.
+pub fn builtins() -> Vec<Builtin> {
+    vec![Builtin::new("ndvi", mapfold_job_ndvi::ndvi), Builtin::new("stats", mapfold_job_stats::stats)]
+}
+
+/// `--json`
+pub fn json_flag() -> Arg {
+    Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON")
+}
+
+/// `mapfold gen scene …`
+pub fn gen_command() -> Command {
+    let about = "Make synthetic Sentinel-2-like scenes: one folder per date, one COG per band";
+    let overwrite = Arg::new("overwrite").long("overwrite").action(ArgAction::SetTrue).help("Replace files that exist");
+    let scene = scene::SceneArgs::augment_args(Command::new("scene").about(about)).arg(overwrite);
+    Command::new("gen").about("Make test data").subcommand_required(true).subcommand(scene)
+}
+
+/// `mapfold completion SHELL`
+pub fn completion_command() -> Command {
+    let shell = Arg::new("shell").required(true).value_parser(clap::value_parser!(clap_complete::Shell));
+    Command::new("completion").about("Print the completion script of a shell").arg(shell)
+}
+
+/// `mapfold man DIR`
+pub fn man_command() -> Command {
+    let dir = Arg::new("dir").required(true).value_name("FOLDER").value_parser(clap::value_parser!(std::path::PathBuf));
+    Command::new("man").about("Write the manual pages into a folder").arg(dir)
+}
+
+/// `mapfold bench …`, for the benchmarks of this project.
+pub fn bench_command() -> Command {
+    let count = Arg::new("count").default_value("100000").value_parser(clap::value_parser!(u64));
+    let splits = Command::new("splits").about("Time empty splits").arg(count);
+    Command::new("bench").hide(true).subcommand_required(true).subcommand(splits)
+}
+
+/// Does a verb.
+pub fn other(verb: &str, m: &ArgMatches, cmd: Command, jobs: &[Builtin]) -> Result<ExitCode> {
+    match verb {
+        "list" => list(jobs, m.get_flag("json")),
+        "info" => say(&parsed::<info::InfoArgs>(m)?.run()?),
+        "preview" => draw(&parsed(m)?),
+        "gen" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| generate(m)),
+        "new" => create(&parsed(m)?),
+        "completion" => complete(m, cmd),
+        "man" => manual(m, cmd),
+        "bench" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| bench_splits(m)),
+        other => Err(Error::usage(format!("no verb {other:?}"))),
+    }
+}
+
+fn say(text: &str) -> Result<ExitCode> {
+    // A closed pipe (`| head`) is not an error of ours.
+    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn list(jobs: &[Builtin], json: bool) -> Result<ExitCode> {
+    if json {
+        let all: Vec<_> = jobs.iter().map(|j| serde_json::json!({ "name": j.name(), "about": j.about() })).collect();
+        return say(&format!("{:#}\n", serde_json::Value::Array(all)));
+    }
+    jobs.iter().try_for_each(|j| say(&format!("{:<10}{}\n", j.name(), j.about())).map(drop))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn draw(args: &preview::PreviewArgs) -> Result<ExitCode> {
+    let stores = Stores::new();
+    let bytes = args.run(&stores).map_err(|e| Error::caused(Kind::Input, e))?;
+    say(&format!("{} ({})\n", args.output, mapfold::watch::human::bytes(bytes)))
+}
+
+fn create(args: &new::NewArgs) -> Result<ExitCode> {
+    let folder = args.run().map_err(|e| Error::caused(Kind::Usage, e))?;
+    say(&format!("{}: try `cargo test` and `cargo run --release -- --help` there\n", folder.display()))
+}
+
+fn complete(m: &ArgMatches, mut cmd: Command) -> Result<ExitCode> {
+    let Some(chosen) = m.get_one::<clap_complete::Shell>("shell") else { return Ok(ExitCode::SUCCESS) };
+    shell::completion(&mut cmd, *chosen, &mut std::io::stdout().lock())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn manual(m: &ArgMatches, cmd: Command) -> Result<ExitCode> {
+    let Some(dir) = m.get_one::<std::path::PathBuf>("dir") else { return Ok(ExitCode::SUCCESS) };
+    let made = shell::man_pages(cmd, dir)?;
+    say(&format!("{} pages in {}\n", made.len(), dir.display()))
+}
+
+fn generate(m: &ArgMatches) -> Result<ExitCode> {
+    let args: scene::SceneArgs = parsed(m)?;
+    let files = args.files().map_err(|e| Error::caused(Kind::Usage, e))?;
+    for file in files {
+        make_folder(&args.out, &file.loc)?;
+        band_file(&file, m.get_flag("overwrite"))?;
+        say(&format!("{}\n", file.loc))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn make_folder(out: &Loc, file: &Loc) -> Result<()> {
+    let stores = Stores::new();
+    stores.create_dir(out)?;
+    file.parent().map_or(Ok(()), |dir| Ok(stores.create_dir(&dir)?))
+}
+
+/// One band as a COG: DEFLATE with predictor 2, as Sentinel-2 products come.
+fn band_file(file: &scene::SceneFile, overwrite: bool) -> Result<()> {
+    let plan = Plan::new(Stores::new(), PlanOptions::default());
+    let cog = Cog { options: WriteOptions { compress: Compress::Deflate, ..WriteOptions::default() } };
+    let (spec, band) = (file.spec, file.band);
+    let flow = plan.generate::<u16>(spec.geobox(), band.name(), Some(0), move |w| scene::window(&spec, band, w));
+    match band.dtype() {
+        mapfold::grid::DType::U8 => {
+            flow.map(|b| b.values(|v| v as u8)).write(&file.loc, cog)?;
+        }
+        _ => flow.write(&file.loc, cog)?,
+    }
+    let opts = RunOptions {
+        threads: std::thread::available_parallelism().map_or(1, usize::from),
+        overwrite,
+        name: "gen".into(),
+        ..RunOptions::default()
+    };
+    mapfold::engine::run(&plan, &opts).map(drop)
+}
+
+/// Overhead per split: so many splits that do nothing, through leases, grants and the exchange.
+fn bench_splits(m: &ArgMatches) -> Result<ExitCode> {
+    let count = *m.get_one::<u64>("count").unwrap_or(&100_000);
+    let plan = Plan::new(Stores::new(), PlanOptions::default());
+    plan.range(count).flat_map(|n| (n == u64::MAX).then_some((0u8, n))).combine::<Sum<u64>>().report("none")?;
+    let done = mapfold::engine::run(&plan, &RunOptions::default())?;
+    let micros = done.usage.wall * 1e6 / count as f64;
+    say(&format!(
+        "{count} empty splits in {:.3} s: {micros:.2} µs each (CPU {:.2} s)\n",
+        done.usage.wall,
+        done.usage.user + done.usage.sys
+    ))
+}

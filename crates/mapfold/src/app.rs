@@ -1,0 +1,167 @@
+//! From a job function to a program: arguments, plan, run, report, exit code.
+
+use crate::args::{Color, RunArgs};
+use crate::{Error, Result, describe, says};
+use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
+use mapfold_coord::{EventLog, JobId};
+use mapfold_engine::{RunOptions, RunOutcome};
+use mapfold_plan::{Kind, Plan, explain};
+use mapfold_store::Stores;
+use mapfold_watch::{Progress, ProgressOptions};
+use serde::Serialize;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+/// Turns a job function into a program: `fn main() -> ExitCode { mapfold::main(ndvi) }`.
+///
+/// The program has the job's own parameters and the run options (`--help` shows both).
+pub fn main<P: Parser + Serialize>(job: impl Fn(P, &Plan) -> Result<()> + Send + Sync + 'static) -> ExitCode {
+    let name = program_name();
+    let entry = Builtin::new(&name, job);
+    let matches = match entry.command() {
+        Ok(cmd) => cmd.get_matches(),
+        Err(e) => return says::print_error(&e, false),
+    };
+    entry.run(&matches)
+}
+
+fn program_name() -> String {
+    let path = std::env::args().next().unwrap_or_default();
+    std::path::Path::new(&path).file_name().map_or("job".into(), |n| n.to_string_lossy().into_owned())
+}
+
+type RunFn = Box<dyn Fn(&str, &ArgMatches) -> ExitCode + Send + Sync>;
+
+/// A job linked into another program, such as the `mapfold` command.
+pub struct Builtin {
+    name: String,
+    own: Command,
+    run: RunFn,
+}
+
+impl Builtin {
+    /// A job under a name.
+    pub fn new<P: Parser + Serialize>(
+        name: &str,
+        job: impl Fn(P, &Plan) -> Result<()> + Send + Sync + 'static,
+    ) -> Builtin {
+        let own = P::command().name(name.to_string());
+        let described = own.clone();
+        let run = move |name: &str, m: &ArgMatches| {
+            let parsed = RunArgs::from_arg_matches(m);
+            let args = match parsed {
+                Ok(args) => args,
+                Err(e) => e.exit(),
+            };
+            if args.describe {
+                return says::print_json(&describe::schema(&described));
+            }
+            match P::from_arg_matches(m) {
+                Ok(params) => finish(&args, run_job(name, &job, params, &args)),
+                Err(e) => e.exit(),
+            }
+        };
+        Builtin { name: name.to_string(), own, run: Box::new(run) }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it does, in one line.
+    pub fn about(&self) -> String {
+        self.own.get_about().map(ToString::to_string).unwrap_or_default()
+    }
+
+    /// Its command with the run options added.
+    ///
+    /// # Errors
+    /// When a parameter of the job has the name of a run option: names both.
+    pub fn command(&self) -> Result<Command> {
+        let options = RunArgs::augment_args(Command::new("run options"));
+        for own in self.own.get_arguments() {
+            let clash = options.get_arguments().find(|o| {
+                own.get_id() == o.get_id()
+                    || (own.get_long().is_some() && own.get_long() == o.get_long())
+                    || (own.get_short().is_some() && own.get_short() == o.get_short())
+            });
+            if let Some(o) = clash {
+                let what = format!(
+                    "the job's parameter {} has the name of the run option --{}",
+                    own.get_id(),
+                    o.get_long().unwrap_or_default()
+                );
+                return Err(Error::usage(what).with_remedy("rename the parameter"));
+            }
+        }
+        let own = self
+            .own
+            .clone()
+            .mut_args(|a| if a.is_required_set() { a.required_unless_present("describe").required(false) } else { a });
+        Ok(RunArgs::augment_args(own).arg_required_else_help(true))
+    }
+
+    /// Runs it; the exit code says how it ended.
+    pub fn run(&self, matches: &ArgMatches) -> ExitCode {
+        (self.run)(&self.name, matches)
+    }
+}
+
+/// What a job came to: an explanation or a run.
+pub enum Done {
+    /// `--explain`
+    Explained(explain::Explain),
+    /// A run.
+    Ran(Box<RunOutcome>, RunOptions),
+}
+
+/// Plans and runs a job with these options: what [`main`] does after parsing, without printing results.
+///
+/// # Errors
+/// Those of planning and running.
+pub fn run_job<P: Serialize>(
+    name: &str,
+    job: impl Fn(P, &Plan) -> Result<()>,
+    params: P,
+    args: &RunArgs,
+) -> Result<Done> {
+    says::set_up_logging(args.verbose);
+    let json = serde_json::to_value(&params)?;
+    let mut opts = args.run_options(name, json)?;
+    let plan = Plan::new(Stores::new(), args.plan_options());
+    plan.set(args.read_options());
+    plan.set(args.write_overrides());
+    job(params, &plan)?;
+    plan.check()?;
+    if args.explain {
+        return Ok(Done::Explained(explain::explain(&plan, opts.budget(), opts.chunks, &opts.params)?));
+    }
+    let _ = opts.cancel.on_signals();
+    let progress = Progress::start(ProgressOptions {
+        quiet: args.quiet || args.json && !says::is_terminal(),
+        verbose: args.verbose > 0,
+    });
+    let id = JobId::random().map_err(|e| Error::caused(Kind::Job, e))?;
+    let events = EventLog::open(&id);
+    events.subscribe(Arc::new(progress.clone()));
+    opts.events = Arc::new(events);
+    opts.job = Some(id);
+    let done = mapfold_engine::run(&plan, &opts);
+    progress.finish();
+    done.map(|d| Done::Ran(Box::new(d), opts))
+}
+
+fn finish(args: &RunArgs, done: Result<Done>) -> ExitCode {
+    let color = match args.color {
+        Color::Auto => mapfold_watch::colour_on_stderr(),
+        Color::Always => true,
+        Color::Never => false,
+    };
+    match done {
+        Ok(Done::Explained(e)) if args.json => says::print_json(&e),
+        Ok(Done::Explained(e)) => says::print_text(&e.text()),
+        Ok(Done::Ran(outcome, opts)) => says::print_outcome(args, &outcome, &opts, color),
+        Err(e) => says::print_job_error(args, &e, color),
+    }
+}

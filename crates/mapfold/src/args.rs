@@ -1,0 +1,276 @@
+//! The options that every job has beside its own.
+
+use crate::{Error, Result};
+use clap::{Args, ValueEnum};
+use mapfold_coord::OnError;
+use mapfold_engine::{MemoryLimit, RunOptions, default_memory_limit};
+use mapfold_grid::{DType, Shape, Window};
+use mapfold_plan::PlanOptions;
+use mapfold_plan::memory::Chunks;
+use mapfold_raster::write::{BigTiff, Compress, Format, MaskChoice, Overviews, Predictor, Resampling};
+use mapfold_raster::{ReadOptions, Scale, WriteOverrides};
+
+/// Where a job runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// In this process.
+    #[default]
+    Standalone,
+}
+
+/// When to colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do with a split that cannot be computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnErrorArg {
+    /// The job fails; nothing becomes visible.
+    #[default]
+    Fail,
+    /// Leave the split out (nodata), up to --max-bad-splits; exit code 4.
+    Skip,
+}
+
+/// The options that every job has beside its own.
+#[derive(Args, Clone, Debug)]
+pub struct RunArgs {
+    /// Where to run
+    #[arg(long, value_enum, default_value_t, help_heading = "Run options")]
+    pub mode: Mode,
+    /// Compute threads [default: all cores]
+    #[arg(long, value_name = "N", alias = "executor-cores", help_heading = "Run options")]
+    pub threads: Option<usize>,
+    /// Memory of the process: 256MiB, 4GiB, 4GB (10⁹) [default: 70 % of this machine]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        alias = "executor-memory",
+        env = "MAPFOLD_MEMORY_LIMIT",
+        help_heading = "Run options"
+    )]
+    pub memory_limit: Option<MemoryLimit>,
+    /// Windows that splits are computed in: auto, native (a codec tile), or [BANDS,]ROWS,COLS. Never changes results
+    #[arg(long, value_name = "SHAPE", default_value = "auto", value_parser = parse_chunks, help_heading = "Run options")]
+    pub chunks: Chunks,
+    /// Edge of a split in pixels, a multiple of 64 [default: 2048, or full rows for files stored by rows]
+    #[arg(long, value_name = "PIXELS", help_heading = "Run options")]
+    pub tile: Option<usize>,
+    /// Partitions of every exchange [default: from the input's bytes]
+    #[arg(long, value_name = "N", help_heading = "Run options")]
+    pub partitions: Option<u32>,
+    /// Show what would be done, without reading a pixel
+    #[arg(long, help_heading = "Run options")]
+    pub explain: bool,
+    /// Print the parameters of this job as a JSON schema
+    #[arg(long, help_heading = "Run options")]
+    pub describe: bool,
+    /// Go on with an interrupted run of the same command
+    #[arg(long, help_heading = "Run options")]
+    pub resume: bool,
+    /// Replace an output that exists
+    #[arg(long, help_heading = "Run options")]
+    pub overwrite: bool,
+    /// What to do with a split that cannot be computed
+    #[arg(long, value_enum, default_value_t, help_heading = "Run options")]
+    pub on_error: OnErrorArg,
+    /// Most splits to leave out with --on-error skip
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Run options")]
+    pub max_bad_splits: u64,
+    /// Results and report as JSON on stdout
+    #[arg(long, help_heading = "Run options")]
+    pub json: bool,
+    /// No progress bar, no report
+    #[arg(short, long, help_heading = "Run options")]
+    pub quiet: bool,
+    /// More about what happens (-vv: much more); RUST_LOG goes before it
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Run options")]
+    pub verbose: u8,
+    /// Colours on stderr
+    #[arg(long, value_enum, default_value_t, help_heading = "Run options")]
+    pub color: Color,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub read: ReadArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub write: WriteArgs,
+}
+
+/// What all raster readers understand.
+#[derive(Args, Clone, Debug)]
+pub struct ReadArgs {
+    /// Only pixels that touch this box: WEST,SOUTH,EAST,NORTH in the raster's CRS
+    #[arg(long, value_name = "BOX", allow_hyphen_values = true, value_parser = parse_bbox, help_heading = "Raster input")]
+    pub bbox: Option<Box4>,
+    /// Only these pixels: COL,ROW,WIDTH,HEIGHT (as gdal_translate -srcwin)
+    #[arg(long, value_name = "WINDOW", value_parser = parse_window, help_heading = "Raster input")]
+    pub window: Option<Window>,
+    /// Apply the file's scale and offset when loading floats: auto or raw
+    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Raster input")]
+    pub scale: Scale,
+}
+
+/// West, south, east, north.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Box4(pub [f64; 4]);
+
+/// What all raster writers understand.
+#[derive(Args, Clone, Debug)]
+pub struct WriteArgs {
+    /// cog or gtiff
+    #[arg(long, value_name = "FORMAT", help_heading = "Raster output")]
+    pub format: Option<Format>,
+    /// none, deflate or zstd
+    #[arg(long, value_name = "CODEC", help_heading = "Raster output")]
+    pub compress: Option<Compress>,
+    /// Effort of the codec: deflate 1-12, zstd 1-22
+    #[arg(long, value_name = "N", help_heading = "Raster output")]
+    pub level: Option<i32>,
+    /// auto, none, horizontal (2) or float (3)
+    #[arg(long, value_name = "P", help_heading = "Raster output")]
+    pub predictor: Option<Predictor>,
+    /// Type of the output: uint8, int16, float32, … (rounded and saturated)
+    #[arg(long, value_name = "TYPE", help_heading = "Raster output")]
+    pub dtype: Option<DType>,
+    /// Value of invalid pixels; a valid pixel equal to it is moved to the value beside it and counted
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, help_heading = "Raster output")]
+    pub nodata: Option<f64>,
+    /// auto, none or a number of levels
+    #[arg(long, value_name = "N", help_heading = "Raster output")]
+    pub overviews: Option<Overviews>,
+    /// average, nearest or mode
+    #[arg(long, value_name = "HOW", help_heading = "Raster output")]
+    pub overview_resampling: Option<Resampling>,
+    /// auto, internal or none
+    #[arg(long, value_name = "HOW", help_heading = "Raster output")]
+    pub mask: Option<MaskChoice>,
+    /// Edge of a codec tile, a multiple of 16
+    #[arg(long, value_name = "PIXELS", help_heading = "Raster output")]
+    pub blocksize: Option<usize>,
+    /// auto, yes or no
+    #[arg(long, value_name = "WHEN", help_heading = "Raster output")]
+    pub bigtiff: Option<BigTiff>,
+}
+
+fn numbers<N: std::str::FromStr>(text: &str, what: &str) -> Result<Vec<N>, String> {
+    let one = |w: &str| w.trim().parse::<N>().map_err(|_| format!("{w:?} in {text:?} is not a number; write {what}"));
+    text.split(',').map(one).collect()
+}
+
+fn parse_chunks(text: &str) -> Result<Chunks, String> {
+    const WHAT: &str = "auto, native, ROWS,COLS or BANDS,ROWS,COLS";
+    match text {
+        "auto" => return Ok(Chunks::Auto),
+        "native" => return Ok(Chunks::Native),
+        _ => {}
+    }
+    let n: Vec<usize> = numbers(text, WHAT)?;
+    match n.as_slice() {
+        [rows, cols] | [_, rows, cols] if *rows > 0 && *cols > 0 => {
+            Ok(Chunks::Shape(Shape { rows: *rows, cols: *cols }))
+        }
+        _ => Err(format!("{text:?}: write {WHAT}, all above 0")),
+    }
+}
+
+fn parse_bbox(text: &str) -> Result<Box4, String> {
+    let n: Vec<f64> = numbers(text, "WEST,SOUTH,EAST,NORTH")?;
+    match n.as_slice() {
+        [w, s, e, n] if w < e && s < n => Ok(Box4([*w, *s, *e, *n])),
+        _ => Err(format!("{text:?}: write WEST,SOUTH,EAST,NORTH with WEST < EAST and SOUTH < NORTH")),
+    }
+}
+
+fn parse_window(text: &str) -> Result<Window, String> {
+    let n: Vec<i64> = numbers(text, "COL,ROW,WIDTH,HEIGHT")?;
+    match n.as_slice() {
+        [col, row, w, h] if *col >= 0 && *row >= 0 && *w > 0 && *h > 0 => {
+            Ok(Window { row: *row, col: *col, rows: *h as usize, cols: *w as usize })
+        }
+        _ => Err(format!("{text:?}: write COL,ROW,WIDTH,HEIGHT, none negative")),
+    }
+}
+
+impl RunArgs {
+    /// What planning gets.
+    pub fn plan_options(&self) -> PlanOptions {
+        PlanOptions { partitions: self.partitions, tile: self.tile }
+    }
+
+    /// What raster readers get.
+    pub fn read_options(&self) -> ReadOptions {
+        ReadOptions { scale: self.read.scale, window: self.read.window, bbox: self.read.bbox.map(|b| b.0) }
+    }
+
+    /// What raster writers get.
+    pub fn write_overrides(&self) -> WriteOverrides {
+        let w = &self.write;
+        WriteOverrides {
+            format: w.format,
+            compress: w.compress,
+            level: w.level,
+            predictor: w.predictor,
+            dtype: w.dtype,
+            nodata: w.nodata,
+            overviews: w.overviews,
+            overview_resampling: w.overview_resampling,
+            mask: w.mask,
+            blocksize: w.blocksize,
+            bigtiff: w.bigtiff,
+        }
+    }
+
+    /// What the engine gets.
+    ///
+    /// # Errors
+    /// When options contradict each other.
+    pub fn run_options(&self, name: &str, params: serde_json::Value) -> Result<RunOptions> {
+        if self.threads == Some(0) {
+            return Err(Error::usage("--threads 0: at least one thread computes"));
+        }
+        if self.resume && self.overwrite {
+            return Err(Error::usage("--resume goes on, --overwrite starts over: give one of them"));
+        }
+        let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let on_error = match self.on_error {
+            OnErrorArg::Fail => OnError::Fail,
+            OnErrorArg::Skip => OnError::Skip { max: self.max_bad_splits },
+        };
+        Ok(RunOptions {
+            threads,
+            memory_limit: self.memory_limit.map_or_else(default_memory_limit, |m| m.0),
+            chunks: self.chunks,
+            name: name.to_string(),
+            params,
+            resume: self.resume,
+            overwrite: self.overwrite,
+            on_error,
+            ..RunOptions::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn windows_and_boxes_as_gdal_writes_them() {
+        assert_eq!(parse_window("10,20,30,40").unwrap(), Window { col: 10, row: 20, cols: 30, rows: 40 });
+        assert!(parse_window("10,20,0,40").is_err() && parse_window("a,1,1,1").is_err());
+        assert_eq!(parse_bbox("-1,-2,3,4").unwrap(), Box4([-1.0, -2.0, 3.0, 4.0]));
+        assert!(parse_bbox("3,0,1,1").is_err());
+        assert_eq!(parse_chunks("1,1024,512").unwrap(), Chunks::Shape(Shape { rows: 1024, cols: 512 }));
+        assert!(parse_chunks("0,5").is_err() && parse_chunks("big").is_err());
+    }
+}

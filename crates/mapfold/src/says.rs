@@ -1,0 +1,155 @@
+//! What a job says: results on stdout, everything else on stderr, and the one place that makes exit codes.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // This module is the voice of the program.
+
+use crate::Error;
+use crate::args::RunArgs;
+use mapfold_engine::{RunOptions, RunOutcome};
+use mapfold_plan::{Kind, Reported};
+use mapfold_watch::{Align, MemoryReport, OutputReport, RunReport, StageReport, Table};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+/// Logs to stderr: `RUST_LOG`, else warnings, more with `-v`.
+pub fn set_up_logging(verbose: u8) {
+    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();
+}
+
+/// Whether stderr is a terminal.
+pub fn is_terminal() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+fn out(text: &str) -> ExitCode {
+    let mut stdout = std::io::stdout().lock();
+    // A closed pipe (`| head`) is not an error of ours.
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    ExitCode::SUCCESS
+}
+
+/// Prints a value as JSON.
+pub fn print_json(value: &impl Serialize) -> ExitCode {
+    let text = serde_json::to_string_pretty(value).unwrap_or_else(|e| json!({ "error": e.to_string() }).to_string());
+    out(&(text + "\n"))
+}
+
+/// Prints text as it is.
+pub fn print_text(text: &str) -> ExitCode {
+    out(text)
+}
+
+/// Prints the results and the report of a run.
+pub fn print_outcome(args: &RunArgs, outcome: &RunOutcome, opts: &RunOptions, color: bool) -> ExitCode {
+    let report = report(outcome, opts);
+    if args.json {
+        let mut all = Map::new();
+        outcome.reports.iter().for_each(|r| drop(all.insert(r.name.clone(), Value::Array(r.values.clone()))));
+        all.insert("run".into(), serde_json::to_value(&report).unwrap_or(Value::Null));
+        print_json(&all);
+    } else {
+        for r in &outcome.reports {
+            out(&table(r));
+        }
+    }
+    if !args.quiet && !args.json {
+        eprint!("{}", report.text(color));
+    } else if !args.json {
+        outcome.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
+    }
+    if outcome.skipped > 0 { ExitCode::from(4) } else { ExitCode::SUCCESS }
+}
+
+fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
+    let mut r = RunReport::new(&opts.name);
+    r.id = outcome.job.to_string();
+    r.outcome = if outcome.skipped > 0 {
+        mapfold_coord::events::Outcome::CommittedWithSkips
+    } else {
+        mapfold_coord::events::Outcome::Committed
+    };
+    (r.wall_seconds, r.user_seconds, r.sys_seconds) = (outcome.usage.wall, outcome.usage.user, outcome.usage.sys);
+    (r.workers, r.threads) = (opts.workers, opts.threads);
+    let stage = |(i, s): (usize, &mapfold_engine::StageDone)| StageReport {
+        stage: i as u32,
+        label: s.label.clone(),
+        splits: s.splits,
+        earlier: s.resumed,
+        retries: s.retries,
+        wall_seconds: Some(s.wall_seconds),
+        times: s.times,
+        ..StageReport::default()
+    };
+    r.stages = outcome.stages.iter().enumerate().map(stage).collect();
+    let output = |o: &mapfold_engine::OutputDone| OutputReport {
+        path: o.loc.to_string(),
+        bytes: Some(o.bytes),
+        what: o.what.clone(),
+    };
+    r.outputs = outcome.outputs.iter().map(output).collect();
+    r.counters = outcome.counters.clone();
+    r.memory = MemoryReport {
+        peak_bytes: Some(outcome.peak_bytes),
+        predicted_bytes: Some(outcome.predicted_peak_bytes),
+        limit_bytes: Some(opts.memory_limit),
+    };
+    r.warnings = outcome.warnings.clone();
+    r
+}
+
+/// A report as a table: objects by their fields, anything else one value a line.
+fn table(report: &Reported) -> String {
+    let Some(Value::Object(first)) = report.values.first() else {
+        return report.values.iter().map(|v| format!("{}\n", plain(v))).collect();
+    };
+    let simple: Vec<&String> = first.iter().filter(|(_, v)| !v.is_array() && !v.is_object()).map(|(k, _)| k).collect();
+    let mut t = Table::new(simple.iter().map(|_| Align::Right));
+    t.row(simple.iter().map(|k| k.as_str()));
+    for v in &report.values {
+        t.row(simple.iter().map(|k| plain(&v[k.as_str()])));
+    }
+    t.lines(0).iter().map(|l| format!("{l}\n")).collect()
+}
+
+fn plain(v: &Value) -> String {
+    match v {
+        Value::String(s) => s.clone(),
+        Value::Null => "-".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Prints an error in a few lines: what, stage, place, remedy. Gives its exit code.
+pub fn print_error(e: &Error, color: bool) -> ExitCode {
+    let (red, off) = if color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    eprintln!("{red}error:{off} {e}");
+    let lines = [("stage", e.stage()), ("at", e.place()), ("try", e.remedy())];
+    lines.iter().filter_map(|(n, v)| v.map(|v| (n, v))).for_each(|(n, v)| eprintln!("  {n}: {v}"));
+    ExitCode::from(e.exit_code())
+}
+
+/// The same for a job: `--json` gets it as JSON too, an interrupted one the line that goes on.
+pub fn print_job_error(args: &RunArgs, e: &Error, color: bool) -> ExitCode {
+    if args.json {
+        print_json(&json!({ "error": {
+            "what": e.to_string(), "stage": e.stage(), "at": e.place(), "try": e.remedy(), "exit_code": e.exit_code(),
+        }}));
+    }
+    let code = print_error(e, color);
+    if e.kind() == Kind::Interrupted && e.remedy().is_some_and(|r| r.contains("--resume")) {
+        eprintln!("  resume: {}", resume_line());
+    }
+    code
+}
+
+/// The command line of this process with `--resume`.
+fn resume_line() -> String {
+    let quote = |a: String| {
+        if a.contains([' ', '\'', '"', '*', '$', '&', ';']) { format!("'{}'", a.replace('\'', "'\\''")) } else { a }
+    };
+    let words: Vec<String> = std::env::args().filter(|a| a != "--overwrite" && a != "--resume").map(quote).collect();
+    mapfold_store::redact(&format!("{} --resume", words.join(" ")))
+}
