@@ -68,10 +68,23 @@ fn coord_error(e: CoordError) -> Error {
     Error::caused(Kind::Input, e)
 }
 
-/// What makes two runs the same job: the plan and the binary.
+/// What makes two runs the same job: the plan and the program.
 pub fn identity(plan: &Plan, params: &Value) -> String {
-    let exe = std::env::current_exe().and_then(std::fs::read).unwrap_or_default();
-    format!("{:032x}-{:016x}", plan.fingerprint(params), mapfold_plan::hash64(&exe))
+    format!("{:032x}-{:016x}", plan.fingerprint(params), program_hash().unwrap_or(0))
+}
+
+/// Hash of this program's file, read in pieces.
+fn program_hash() -> std::io::Result<u64> {
+    let mut file = std::fs::File::open(std::env::current_exe()?)?;
+    let mut piece = vec![0; 1 << 20];
+    let mut hash = 0;
+    loop {
+        let n = std::io::Read::read(&mut file, &mut piece)?;
+        if n == 0 {
+            return Ok(hash);
+        }
+        hash = mapfold_plan::hash64(&piece[..n]) ^ u64::rotate_left(hash, 7);
+    }
 }
 
 impl OutputRun {
