@@ -6,8 +6,9 @@ alike. Inputs are read once before, so that all find them in the page cache. Eve
 contender's answer. A tool that is not installed is named below the table, not left out in silence.
 
 usage: bench.py --mapfold BINARY --data DIR [--only ndvi-2048,...] [--repeat 5] [--threads 2] [--table FILE]
-                [--json FILE] [--floor-cmd 'BINARY bench floor --red {red} --nir {nir} --out {out} --threads {threads}']
-  --mapfold none leaves ours out;  --floor-cmd adds our decode + encode alone, to the equal-codec NDVI workloads
+                [--json FILE] [--floor-cmd 'FLOOR {red} {nir}']
+  --mapfold none leaves ours out;  --floor-cmd adds decode + encode alone (crates/mapfold-raster/examples/floor.rs,
+  one thread, no output) to the equal-codec NDVI workloads
 """
 import argparse
 import json

@@ -12,9 +12,11 @@ need_rust
 python="$("$here/../tests/env/setup.sh" "$here/requirements.txt")"
 command -v gdal_calc.py >/dev/null || apt_install gdal-bin python3-gdal || say "without gdal_calc.py and gdalinfo"
 cargo build --release --manifest-path "$here/../Cargo.toml" -p mapfold-cli
+cargo build --release --manifest-path "$here/../Cargo.toml" -p mapfold-raster --example floor
 data="$cache/bench-data"
 for size in 2048 5490 10980; do "$python" "$here/scene.py" "$data/d$size" --size "$size" >&2; done
 table=(--table "$here/../docs/src/benchmarks-table.md")
 case " $* " in *" --only"*) table=() ;; esac
 exec "$python" "$here/bench.py" --mapfold "$CARGO_TARGET_DIR/release/mapfold" --data "$data" \
+    --floor-cmd "$CARGO_TARGET_DIR/release/examples/floor {red} {nir}" \
     ${table[@]+"${table[@]}"} "$@" --given "$@"

@@ -1,1 +1,89 @@
-//! End-to-end tests of mapfold.
+//! Helpers of the end-to-end tests: the program itself, a folder to use it in, oracles.
+//!
+//! What it is: [`mapfold()`] builds the program as a user would and [`Desk`] runs it in a fresh folder; [`Ran`] says what
+//! it must have printed; [`oracle()`] asks NumPy and GDAL whether a result is right.
+//! Why so: these tests see what a user sees (files, text, exit codes), so no internal change can make them pass wrongly.
+//! What it does not do: call mapfold's libraries.
+#![allow(clippy::print_stderr)] // A test that is not run must say so.
+
+pub mod desk;
+pub mod http;
+pub mod patch;
+pub mod ran;
+
+pub use desk::{Desk, data};
+pub use ran::Ran;
+
+use serde_json::Value;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The checkout.
+pub fn checkout() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout").to_path_buf()
+}
+
+/// `cargo`, without what the cargo around this test tells about its own package: build scripts that watch such a
+/// variable would run, and all above them be compiled, again.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+    for (name, _) in std::env::vars() {
+        if own.iter().any(|o| name.starts_with(o)) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+/// `(target folder, profile folder)` of this test: `…/debug/deps/errors-1a2b` is in the folder `debug`.
+pub fn target() -> (PathBuf, String) {
+    let me = std::env::current_exe().expect("a test has a path");
+    let profile = me.ancestors().nth(2).expect("a test lies in TARGET/PROFILE/deps");
+    let name = profile.file_name().expect("a profile has a name").to_string_lossy().into_owned();
+    (profile.parent().expect("a profile lies in a target folder").to_path_buf(), name)
+}
+
+/// The program, built once per test process in the profile and target folder of the test.
+pub fn mapfold() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        let (target, folder) = target();
+        let profile = if folder == "debug" { "dev" } else { &folder };
+        let args = ["build", "--quiet", "-p", "mapfold-cli", "--bin", "mapfold", "--profile", profile];
+        let done = cargo().args(args).current_dir(checkout()).env("CARGO_TARGET_DIR", &target).output();
+        let done = done.expect("cargo runs");
+        assert!(done.status.success(), "cargo {args:?}:\n{}", String::from_utf8_lossy(&done.stderr));
+        target.join(folder).join("mapfold")
+    })
+}
+
+/// Says loudly that something was not tested; with `CI=true` that is a failure when `must`.
+///
+/// # Panics
+/// With `CI=true` and `must`.
+pub fn skipped(what: &str, must: bool) {
+    eprintln!("SKIPPED: {what}");
+    let ci = std::env::var("CI").is_ok_and(|ci| ci == "true");
+    assert!(!(ci && must), "not tested, but CI=true: {what}");
+}
+
+/// Asks `tests/oracle/SCRIPT`; `None` (loudly) where there is no Python for it.
+///
+/// # Panics
+/// When the oracle says no, and with `CI=true` when there is none.
+pub fn oracle<A: AsRef<OsStr>>(script: &str, args: &[A]) -> Option<Value> {
+    let Some(python) = std::env::var_os("MAPFOLD_TEST_PYTHON") else {
+        skipped(&format!("oracle {script} (set up by `make test`)"), true);
+        return None;
+    };
+    let path = checkout().join("tests/oracle").join(script);
+    let done = Command::new(python).args(["-W", "ignore"]).arg(path).args(args).output().expect("Python runs");
+    let words: Vec<_> = args.iter().map(|a| a.as_ref().to_string_lossy()).collect();
+    let said = String::from_utf8_lossy(&done.stdout);
+    let all = format!("{script} {}\n{said}{}", words.join(" "), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{all}");
+    Some(serde_json::from_str(&said).unwrap_or_else(|e| panic!("{e}: {all}")))
+}

@@ -8,7 +8,7 @@ use crate::{Cut, Domain, Error, Place, Result, Stage};
 use mapfold_grid::Shape;
 
 /// Bytes of a process that no split accounts for: code, runtimes, allocator slack. Measured (docs: benchmarks).
-pub const BASE: u64 = 24 << 20;
+pub const BASE: u64 = 32 << 20;
 
 /// What a process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +89,13 @@ impl Budget {
                 fetch = bytes.max(fetch);
             }
         }
+        let splits = stage.domain().splits().max(1);
+        let running = self.threads.min(splits);
         // See the engine's read-ahead: two windows of a running split, one of a waiting one.
-        let read_ahead = 3 * self.threads * fetch;
-        let held = (2 * self.threads * part).min(self.share(10));
+        let read_ahead = (2 * running + self.threads.min(splits - running)) * fetch;
+        let held = (2 * self.threads * part).min(self.share(10)).min((splits - 1) * part);
         let finish = out.map_or(0, |o| o.finish_bytes());
-        let running = self.threads * (window + writer + part) + read_ahead + held;
+        let running = running * (window + writer + part) + read_ahead + held;
         let peak = BASE + running.max(self.threads * finish);
         Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, peak })
     }

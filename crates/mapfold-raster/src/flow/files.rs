@@ -212,22 +212,28 @@ fn pixels_of(geobox: &GeoBox, [west, south, east, north]: [f64; 4]) -> Result<Wi
     Ok(Window { row, col, rows: rows as usize, cols: cols as usize })
 }
 
-/// The split of a raster stage: 2048 x 2048 pixels; for files stored by rows, as many pixels in full rows.
+/// The split of a raster stage: 2048 x 2048 pixels; smaller for small images, so that there are enough splits for
+/// the threads of a machine (never as many as there are threads: results must not depend on them). Files stored by
+/// rows are split into as many full rows.
 fn superblock(first: &OpenRaster, grid: &GeoBox, tile: Option<usize>) -> Result<Shape> {
-    const EDGE: usize = 2048;
+    const MOST: usize = 2048;
+    const LEAST: usize = 512;
+    const ENOUGH: usize = 8;
     if let Some(edge) = tile {
         if edge == 0 || edge % 64 != 0 {
             return Err(Error::usage(format!("--tile {edge}: give a multiple of 64")));
         }
         return Ok(Shape { rows: edge, cols: edge });
     }
+    let count = |edge: usize| grid.shape.rows.div_ceil(edge) * grid.shape.cols.div_ceil(edge);
+    let halves = std::iter::successors(Some(MOST), |e| (*e > LEAST && count(*e) < ENOUGH).then_some(e / 2));
+    let edge = halves.last().unwrap_or(MOST);
     let block = first.meta().levels[0].block;
-    let by_rows = block.cols >= first.meta().geobox.shape.cols && grid.shape.cols > EDGE;
-    if by_rows {
-        let rows = (EDGE * EDGE / grid.shape.cols / 512 * 512).max(512);
+    if block.cols >= first.meta().geobox.shape.cols && grid.shape.cols > edge {
+        let rows = (edge * edge / grid.shape.cols / LEAST * LEAST).max(LEAST);
         return Ok(Shape { rows, cols: grid.shape.cols });
     }
-    let up = |n: usize| if n > EDGE && n % 512 == 0 { n } else { EDGE };
+    let up = |n: usize| if n > edge && n % LEAST == 0 { n } else { edge };
     Ok(Shape { rows: up(block.rows), cols: up(block.cols) })
 }
 
