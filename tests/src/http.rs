@@ -77,10 +77,8 @@ fn answer(mut stream: TcpStream, site: &Site) {
         },
     };
     let etag = "ETag: \"one\"\r\n";
-    let head = format!(
-        "HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{etag}{extra}Connection: close\r\n\r\n",
-        body.len()
-    );
+    let head =
+        format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n{etag}{extra}Connection: close\r\n\r\n", body.len());
     let _ = stream.write_all(head.as_bytes());
     if method != "HEAD" {
         let _ = stream.write_all(body);

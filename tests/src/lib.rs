@@ -46,10 +46,17 @@ pub fn target() -> (PathBuf, String) {
     (profile.parent().expect("a profile lies in a target folder").to_path_buf(), name)
 }
 
-/// The program, built once per test process in the profile and target folder of the test.
+/// The program, built once per test process in the profile and target folder of the test; or the one that
+/// `MAPFOLD_TEST_BIN` names (a release, say).
+///
+/// # Panics
+/// When it does not build.
 pub fn mapfold() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
+        if let Some(given) = std::env::var_os("MAPFOLD_TEST_BIN") {
+            return given.into();
+        }
         let (target, folder) = target();
         let profile = if folder == "debug" { "dev" } else { &folder };
         let args = ["build", "--quiet", "-p", "mapfold-cli", "--bin", "mapfold", "--profile", profile];

@@ -177,6 +177,12 @@ impl OutputRun {
         mapfold_coord::Earlier { done, ..Default::default() }
     }
 
+    /// Every split: those of an output that was decided.
+    pub fn all_done(&self) -> mapfold_coord::Earlier {
+        let done = (0..self.stage.domain().splits()).map(mapfold_coord::SplitId).collect();
+        mapfold_coord::Earlier { done, ..Default::default() }
+    }
+
     /// Whether an earlier run had decided already: only publishing is left.
     pub fn is_decided(&self) -> bool {
         self.decided.as_ref().is_some_and(|m| m.kind == Decision::Committed)
@@ -193,6 +199,7 @@ impl OutputRun {
     /// Leaves the work for a later `--resume`; without committed parts, removes it.
     pub fn leave(&mut self, worth_keeping: bool) {
         let Some(folder) = self.folder.take() else { return };
+        let worth_keeping = worth_keeping || !self.earlier.is_empty() || self.decided.is_some();
         let done = if worth_keeping { folder.leave() } else { folder.clean() };
         if let Err(e) = done {
             tracing::warn!("{}: the work folder could not be left in order: {e}", self.loc());

@@ -2,10 +2,10 @@
 //!
 //! | threads | do | never do |
 //! |---|---|---|
-//! | timely workers ([`worker`]) | leases, grants, exchange, frontiers | user code, decoding, blocking I/O |
-//! | compute pool ([`pool`]) | decode, user closures, encode, under the panic guard | waiting for I/O that was not asked for ahead |
-//! | the store's runtime ([`fetch`]) | reads ahead of need, within the memory plan | CPU work |
-//! | the caller's thread ([`run`]) | commit log every 100 ms, signals | anything else |
+//! | timely workers (`worker`) | leases, grants, exchange, frontiers | user code, decoding, blocking I/O |
+//! | compute pool (`pool`) | decode, user closures, encode, under the panic guard | waiting for I/O that was not asked for ahead |
+//! | the store's runtime (`fetch`) | reads ahead of need, within the memory plan | CPU work |
+//! | the caller's thread (`run`) | commit log every 100 ms, signals | anything else |
 //!
 //! Splits are leased from the coordinator (`mapfold-coord`). An attempt's product is held until the coordinator
 //! grants its emission; then records go through timely's exchange, and parts are appended to working files that

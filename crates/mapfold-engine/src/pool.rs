@@ -1,7 +1,8 @@
 //! The compute pool: threads that decode, run user code and encode.
 //!
-//! Two queues: storing granted parts goes before computing new ones, because it frees memory. The pool is bounded by
-//! its users (leases), not by itself. Each thread keeps rooms for reuse (decoders, encoders) from split to split.
+//! The pool is bounded by its users (leases), not by itself. Each thread keeps rooms for reuse (decoders, encoders) from
+//! split to split. A second pool of one thread writes granted parts: what is encoded leaves memory at once, instead of
+//! waiting until a compute thread has finished another split.
 
 use crate::guard;
 use std::any::{Any, TypeId};
@@ -17,8 +18,7 @@ type Work = Box<dyn FnOnce(&Rooms) + Send>;
 
 #[derive(Default)]
 struct Queues {
-    urgent: VecDeque<Work>,
-    normal: VecDeque<Work>,
+    waiting: VecDeque<Work>,
     closed: bool,
 }
 
@@ -35,12 +35,12 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// A pool of `threads` threads (at least one).
-    pub fn new(threads: usize) -> Pool {
+    /// A pool of `threads` threads (at least one), named for debuggers and profilers.
+    pub fn new(name: &str, threads: usize) -> Pool {
         let shared = Arc::new(Shared::default());
         let spawn = |i: usize| {
             let shared = shared.clone();
-            let named = std::thread::Builder::new().name(format!("compute-{i}"));
+            let named = std::thread::Builder::new().name(format!("{name}-{i}"));
             named.spawn(move || serve(&shared)).expect("the system starts a thread")
         };
         Pool { threads: (0..threads.max(1)).map(spawn).collect(), shared }
@@ -48,22 +48,7 @@ impl Pool {
 
     /// Queues work.
     pub fn submit(&self, work: impl FnOnce(&Rooms) + Send + 'static) {
-        self.push(Box::new(work), false);
-    }
-
-    /// Queues work that goes before all that is not urgent.
-    pub fn submit_urgent(&self, work: impl FnOnce(&Rooms) + Send + 'static) {
-        self.push(Box::new(work), true);
-    }
-
-    fn push(&self, work: Work, urgent: bool) {
-        let mut q = self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
-        if urgent {
-            q.urgent.push_back(work)
-        } else {
-            q.normal.push_back(work)
-        }
-        drop(q);
+        self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner).waiting.push_back(Box::new(work));
         self.shared.wake.notify_one();
     }
 }
@@ -77,8 +62,7 @@ fn serve(shared: &Shared) {
             if q.closed {
                 return;
             }
-            let next = q.urgent.pop_front().or_else(|| q.normal.pop_front());
-            if let Some(work) = next {
+            if let Some(work) = q.waiting.pop_front() {
                 break work;
             }
             q = shared.wake.wait(q).unwrap_or_else(PoisonError::into_inner);
@@ -92,7 +76,9 @@ impl Drop for Pool {
     fn drop(&mut self) {
         self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
         self.shared.wake.notify_all();
-        for t in self.threads.drain(..) {
+        // The last handle of a job may be dropped by one of its own threads, which cannot wait for itself.
+        let me = std::thread::current().id();
+        for t in self.threads.drain(..).filter(|t| t.thread().id() != me) {
             let _ = t.join();
         }
     }

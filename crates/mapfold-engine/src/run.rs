@@ -30,6 +30,7 @@ type Exchanged = HashMap<(usize, u32), Vec<RecordBatch>>;
 pub struct Job {
     pub(crate) shell: Shell,
     pub(crate) pool: Pool,
+    pub(crate) writer: Pool,
     pub(crate) stores: Stores,
     pub(crate) files: Arc<Vec<FileEntry>>,
     stages: Vec<Arc<StageRun>>,
@@ -134,7 +135,7 @@ impl StageRun {
         if self.stage.kind() != StageKind::Report {
             return Ok(None);
         }
-        let name = self.stage.label().split(' ').nth(1).unwrap_or("report").to_string();
+        let name = self.stage.report_name().unwrap_or("report").to_string();
         let texts = lock(&self.values);
         let values = texts.values().flatten().map(|t| Ok(serde_json::from_str(t)?)).collect::<Result<_>>()?;
         Ok(Some(Reported { name, values }))
@@ -225,7 +226,8 @@ impl<'a> Run<'a> {
         match finished {
             Ok(outputs) => self.outcome(began, outputs),
             Err(e) => {
-                let worth = !e.what().is_empty() && self.job.stages.iter().any(|s| !lock(&s.parts).is_empty());
+                let made = self.job.stages.iter().any(|s| !lock(&s.parts).is_empty());
+                let worth = made || self.outputs.values().any(|o| !o.earlier.is_empty() || o.is_decided());
                 self.outputs.values_mut().for_each(|o| o.leave(worth));
                 Err(if worth { e.with_remedy("run the same command with --resume to go on") } else { e })
             }
@@ -385,7 +387,9 @@ fn make_job(
         let mut spec = StageSpec::new(id, stage.domain().splits());
         spec.costs = opts.shuffle.map_or(Costs::Uniform, |seed| shuffled(seed + i as u64, spec.splits));
         let mut streams = None;
-        if let Some(output) = outputs.get_mut(&i) {
+        if let Some(output) = outputs.get_mut(&i).filter(|o| o.is_decided()) {
+            spec.earlier = output.all_done(); // Its files may be in their place already: they are not opened.
+        } else if let Some(output) = outputs.get_mut(&i) {
             streams = Some(output.streams(memory.held)?);
             spec.earlier = output.done();
         }
@@ -418,7 +422,8 @@ fn make_job(
     let (shell, mailboxes) = Shell::new(coordinator, workers, opts.events.clone());
     Ok(Job {
         shell,
-        pool: Pool::new(opts.threads),
+        pool: Pool::new("compute", opts.threads),
+        writer: Pool::new("write", 1),
         stores: plan.stores().clone(),
         files: Arc::new(plan.files()),
         stages: runs,

@@ -145,8 +145,14 @@ impl Shell {
             }
             Action::Skipped { stage, split, failure } => {
                 inner.tally.skipped += 1;
-                inner.post(MemberId(0), Mail::Skipped(stage, split));
+                // To all: one that is still in the stage before would drop it, and who hears it twice finds it done.
+                inner.post_all(Mail::Skipped(stage, split));
                 Some(JobEvent::SplitFailed { stage, split, attempt: Attempt(0), failure, skipped: true })
+            }
+            // It asked after the end was announced: it was still in the stage before and dropped that mail.
+            Action::NoMoreSplits { member, stage } => {
+                inner.post(member, Mail::StageDone(stage));
+                None
             }
             Action::StageDone { stage } => {
                 inner.post_all(Mail::StageDone(stage));
@@ -154,7 +160,7 @@ impl Shell {
             }
             Action::JobFailed { at, failure } => {
                 self.failed.store(true, SeqCst);
-                inner.end(at, failure);
+                inner.end(at, &failure);
                 None
             }
             _ => None,
@@ -223,7 +229,7 @@ impl Inner {
         (0..self.boxes.len()).for_each(|i| self.post(MemberId(i as u32), mail));
     }
 
-    fn end(&mut self, at: Option<(StageId, SplitId)>, failure: Failure) {
+    fn end(&mut self, at: Option<(StageId, SplitId)>, failure: &Failure) {
         let kept = at.and_then(|at| self.errors.remove(&at));
         let told = || Error::job(failure.message.clone());
         let error = kept.unwrap_or_else(told);

@@ -7,7 +7,7 @@
 use crate::batch::{ByPartition, Records};
 use crate::fetch::SplitFetch;
 use crate::guard;
-use crate::pool::{Pool, Rooms};
+use crate::pool::Rooms;
 use crate::run::{Job, StageRun};
 use crate::shell::{Cause, Mail};
 use mapfold_coord::{Attempt, Event, MemberId, Phase, PhaseTimes, SplitId, StageId};
@@ -74,7 +74,7 @@ fn build(
 ) {
     let me = worker.index();
     worker.dataflow::<u64, _, _>(|scope| {
-        let stream = source::<_, NoopBuilder<Records>, _, _>(scope.clone(), "splits", |capability, info| {
+        let stream = source::<_, NoopBuilder<Records>, _, _>(scope, "splits", |capability, info| {
             let waker = || scope.worker().sync_activator_for(info.address.to_vec());
             job.shell.set_waker(me, waker());
             let wake = Arc::new(waker());
@@ -150,7 +150,7 @@ impl Source {
 
     /// Two leases per compute thread, and one more for each part that waits for its turn.
     fn want(&mut self) {
-        let waiting = self.stage.streams().map_or(0, |s| s.waiting()) as u32;
+        let waiting = self.stage.streams().map_or(0, crate::streams::Streams::waiting) as u32;
         let count = (self.job.leases_per_worker() + waiting).max(1);
         if count != self.wanted {
             self.wanted = count;
@@ -201,15 +201,11 @@ impl Source {
         let bytes_in = needs.iter().flatten().map(|n| n.range.end - n.range.start).sum();
         let fetch = (bytes_in > 0).then(|| SplitFetch::start(&self.job.stores, self.job.files.clone(), needs));
         let (job, stage, tx, wake) = (self.job.clone(), self.stage.clone(), self.done_tx.clone(), self.wake.clone());
-        self.pool().submit(move |rooms| {
+        self.job.pool.submit(move |rooms| {
             let outcome = attempt_split(&job, &stage, (split, place), fetch, bytes_in, rooms);
             let _ = tx.send(Finished { split, attempt, outcome });
             let _ = wake.activate();
         });
-    }
-
-    fn pool(&self) -> &Pool {
-        &self.job.pool
     }
 
     fn report(&mut self, split: SplitId, attempt: Attempt, outcome: Outcome) {
@@ -255,7 +251,7 @@ impl Source {
     fn write(&self, placed: Vec<crate::streams::Placed>) {
         for p in placed {
             let (stage, tx, wake) = (self.stage.clone(), self.done_tx.clone(), self.wake.clone());
-            self.pool().submit_urgent(move |_| {
+            self.job.writer.submit(move |_| {
                 let (split, attempt, t) = (SplitId(p.split), p.attempt, std::time::Instant::now());
                 let written = stage.streams().map(|s| s.write(&p));
                 let outcome = match written {

@@ -58,9 +58,9 @@ impl DType {
             DType::I8 => (-128.0, 127.0),
             DType::U16 => (0.0, 65535.0),
             DType::I16 => (-32768.0, 32767.0),
-            DType::U32 => (0.0, u32::MAX as f64),
-            DType::I32 => (i32::MIN as f64, i32::MAX as f64),
-            DType::F32 => (f32::MIN as f64, f32::MAX as f64),
+            DType::U32 => (0.0, f64::from(u32::MAX)),
+            DType::I32 => (f64::from(i32::MIN), f64::from(i32::MAX)),
+            DType::F32 => (f64::from(f32::MIN), f64::from(f32::MAX)),
             DType::F64 => (f64::MIN, f64::MAX),
         }
     }

@@ -62,12 +62,12 @@ impl Window {
 
     /// One past the last row.
     pub fn row_end(self) -> i64 {
-        self.row + self.rows as i64
+        self.row.saturating_add(self.rows as i64)
     }
 
     /// One past the last column.
     pub fn col_end(self) -> i64 {
-        self.col + self.cols as i64
+        self.col.saturating_add(self.cols as i64)
     }
 
     /// True when no pixel is inside.

@@ -148,7 +148,7 @@ impl std::fmt::Debug for Error {
 impl<E: StdError + Send + Sync + 'static> From<E> for Error {
     fn from(e: E) -> Error {
         let store = (&e as &dyn std::any::Any).downcast_ref::<StoreError>();
-        let remedy = store.and_then(|s| s.remedy().map(|r| r.to_string()));
+        let remedy = store.and_then(|s| s.remedy().map(ToString::to_string));
         let kind = if store.is_some() { Kind::Input } else { Kind::Job };
         let made = Error::caused(kind, e);
         match remedy {

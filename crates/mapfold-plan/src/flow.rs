@@ -71,19 +71,30 @@ impl<T: 'static> Flow<T> {
     }
 
     /// Only values for which `keep` is true. A block that is dropped is nodata in a raster output.
+    ///
+    /// Whether a block stays is asked of the whole split (see `--tile`), never of a window of it: what is dropped
+    /// must not depend on `--chunks` or memory. For single pixels use [`mapfold_grid::Block::mask`].
     #[track_caller]
     pub fn filter(self, keep: impl Fn(&T) -> bool + Send + Sync + 'static) -> Flow<T> {
-        self.link("filter", label(Location::caller()), move |v, template, emit| {
+        let kept = move |v, template, emit: &mut dyn FnMut(T) -> Result<()>| {
             // The template is kept whatever the closure says: the header needs a block to look at.
             if keep(&v) || template { emit(v) } else { Ok(()) }
-        })
+        };
+        self.chain("filter", label(Location::caller()), false, kept)
     }
 
     fn link<U: 'static, F>(self, what: &'static str, at: String, f: F) -> Flow<U>
     where
         F: Fn(T, bool, &mut dyn FnMut(U) -> Result<()>) -> Result<()> + Send + Sync + 'static,
     {
-        let link = Link { inner: self.node, f, what, at, heft: AtomicU64::new(0) };
+        self.chain(what, at, true, f)
+    }
+
+    fn chain<U: 'static, F>(self, what: &'static str, at: String, cuttable: bool, f: F) -> Flow<U>
+    where
+        F: Fn(T, bool, &mut dyn FnMut(U) -> Result<()>) -> Result<()> + Send + Sync + 'static,
+    {
+        let link = Link { inner: self.node, f, what, at, cuttable, heft: AtomicU64::new(0) };
         Flow { node: Arc::new(link), plan: self.plan }
     }
 
@@ -113,6 +124,8 @@ struct Link<T, F> {
     f: F,
     what: &'static str,
     at: String,
+    /// Whether the closure may be given windows of a split.
+    cuttable: bool,
     heft: AtomicU64,
 }
 
@@ -151,7 +164,7 @@ where
     }
 
     fn cuttable(&self) -> bool {
-        self.inner.cuttable()
+        self.cuttable && self.inner.cuttable()
     }
 
     fn recompute(&self, at: &Place) -> f64 {

@@ -5,7 +5,7 @@
 //! a halo of its own.
 
 use crate::node::{Need, Node, Step};
-use crate::{Cx, Domain, Flow, Phase, Place, Result};
+use crate::{Cx, Domain, Error, Flow, Phase, Place, Result};
 use mapfold_grid::{Block, Edge, Neighbours, Padded, Pixel, Window};
 use std::panic::Location;
 use std::sync::Arc;
@@ -17,6 +17,11 @@ impl<T: Pixel> Flow<Block<T>> {
     #[track_caller]
     pub fn halo(self, pixels: usize, edge: Edge) -> Flow<Padded<T>> {
         let at = crate::flow::label(Location::caller());
+        if !self.node.cuttable() {
+            let what = "a halo needs pixels of neighbouring blocks, but a step before it wants whole blocks in hand";
+            let remedy = "put `filter` and `group_by(Tile).reduce` after the stencil";
+            self.plan.fail(Error::usage(what).at_stage(format!("halo at {at}")).with_remedy(remedy));
+        }
         let node = Halo { inner: self.node.clone(), halo: pixels, edge, at };
         Flow::from_node(&self.plan, Arc::new(node))
     }
@@ -87,8 +92,12 @@ impl<T: Pixel> Node<Padded<T>> for Halo<T> {
     }
 
     fn eval(&self, at: &Place, cx: &Cx<'_>, emit: &mut dyn FnMut(Padded<T>) -> Result<()>) -> Result<()> {
-        let (_, window) = at.window();
+        let ((_, window), (_, wanted)) = (at.window(), self.source(at).window());
         self.inner.eval(&self.source(at), cx, &mut |block| {
+            if block.window() != wanted {
+                let what = format!("a block at {} came where the halo expects {wanted}", block.window());
+                return Err(Error::job(what).at_stage(format!("halo at {}", self.at)).at_place(at.to_string()));
+            }
             let padded = cx.during(Phase::Compute, || self.pad(&block, window));
             drop(block);
             emit(padded)

@@ -24,7 +24,7 @@ pub type Keyed<K, V> = Flow<(K, V)>;
 
 /// The values of one key, in the order of (split, sequence); decoded one at a time.
 pub struct Values<'a, V> {
-    rows: std::slice::Iter<'a, (usize, usize)>,
+    rows: std::slice::Iter<'a, At>,
     batches: &'a [RecordBatch],
     fault: &'a std::cell::Cell<Option<postcard::Error>>,
     _v: PhantomData<V>,
@@ -120,7 +120,7 @@ trait MapSide<V>: Send + Sync + 'static {
 }
 
 /// Folds into a combiner.
-struct Fold<V, C>(PhantomData<fn() -> (V, C)>);
+struct Fold<V, C>(For<(V, C)>);
 
 impl<V: 'static, C: Combine<V>> MapSide<V> for Fold<V, C> {
     type State = C;
@@ -165,6 +165,13 @@ const BATCH: usize = 4096;
 /// Keys held on the map side of a split before they are set aside as records.
 const HELD_KEYS: usize = 1 << 16;
 
+/// Key, sequence and value of a record.
+type Row = (Vec<u8>, u32, Vec<u8>);
+/// Batch and row of a record.
+type At = (usize, usize);
+/// Says which types a node is for, without holding any.
+type For<T> = PhantomData<fn() -> T>;
+
 /// Folds the pairs of one split.
 struct Folder<'a, K, V, M: MapSide<V>> {
     side: &'a M,
@@ -173,7 +180,7 @@ struct Folder<'a, K, V, M: MapSide<V>> {
     waiting: (Vec<K>, Vec<V>),
     open: HashMap<Vec<u8>, M::State>,
     seq: u32,
-    done: BTreeMap<u32, Vec<(Vec<u8>, u32, Vec<u8>)>>,
+    done: BTreeMap<u32, Vec<Row>>,
 }
 
 impl<K: Key, V: 'static, M: MapSide<V>> Folder<'_, K, V, M> {
@@ -193,19 +200,19 @@ impl<K: Key, V: 'static, M: MapSide<V>> Folder<'_, K, V, M> {
             };
             if let Some(value) = self.side.add(state, value) {
                 let state = self.side.one(value)?;
-                self.set_aside(key, state)?;
+                self.set_aside(&key, state)?;
             }
         }
         if self.open.len() > HELD_KEYS { self.close() } else { Ok(()) }
     }
 
-    fn set_aside(&mut self, key: Vec<u8>, state: M::State) -> Result<()> {
-        let first = self.open.remove(&key);
+    fn set_aside(&mut self, key: &[u8], state: M::State) -> Result<()> {
+        let first = self.open.remove(key);
         for state in first.into_iter().chain([state]) {
             let bytes = self.side.bytes(state)?;
-            let (partition, seq) = (partition_of(&key, self.partitions), self.seq);
+            let (partition, seq) = (partition_of(key, self.partitions), self.seq);
             self.seq += 1;
-            self.done.entry(partition).or_default().push((key.clone(), seq, bytes));
+            self.done.entry(partition).or_default().push((key.to_vec(), seq, bytes));
         }
         Ok(())
     }
@@ -214,7 +221,7 @@ impl<K: Key, V: 'static, M: MapSide<V>> Folder<'_, K, V, M> {
     fn close(&mut self) -> Result<()> {
         let mut open: Vec<_> = std::mem::take(&mut self.open).into_iter().collect();
         open.sort_unstable_by(|a, b| a.0.cmp(&b.0));
-        open.into_iter().try_for_each(|(key, state)| self.set_aside(key, state))
+        open.into_iter().try_for_each(|(key, state)| self.set_aside(&key, state))
     }
 
     fn finish(mut self) -> Result<Vec<(u32, RecordBatch)>> {
@@ -225,7 +232,7 @@ impl<K: Key, V: 'static, M: MapSide<V>> Folder<'_, K, V, M> {
     }
 }
 
-fn batch(split: u64, mut rows: Vec<(Vec<u8>, u32, Vec<u8>)>) -> Result<RecordBatch> {
+fn batch(split: u64, mut rows: Vec<Row>) -> Result<RecordBatch> {
     rows.sort_unstable_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
     let keys = BinaryArray::from_iter_values(rows.iter().map(|r| &r.0));
     let splits = UInt64Array::from_value(split, rows.len());
@@ -314,15 +321,15 @@ fn value_bytes(batch: &RecordBatch, row: usize) -> &[u8] {
 }
 
 /// Rows of all batches in the order (key, split, sequence).
-fn ordered(batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>> {
+fn ordered(batches: &[RecordBatch]) -> Result<Vec<At>> {
     for b in batches {
         if b.schema() != shuffle_schema() {
             return Err(Error::job(format!("exchanged records have the columns {:?}", b.schema())));
         }
     }
-    let mut rows: Vec<(usize, usize)> =
+    let mut rows: Vec<At> =
         batches.iter().enumerate().flat_map(|(i, b)| (0..b.num_rows()).map(move |r| (i, r))).collect();
-    let rank = |&(b, r): &(usize, usize)| {
+    let rank = |&(b, r): &At| {
         let split = batches[b].column(1).as_primitive::<UInt64Type>().value(r);
         let seq = batches[b].column(2).as_primitive::<UInt32Type>().value(r);
         (key_bytes(&batches[b], r), split, seq)
@@ -332,10 +339,10 @@ fn ordered(batches: &[RecordBatch]) -> Result<Vec<(usize, usize)>> {
 }
 
 /// Calls `see` with each key and its rows.
-fn each_group<K: Key>(batches: &[RecordBatch], see: &mut dyn FnMut(K, &[(usize, usize)]) -> Result<()>) -> Result<()> {
+fn each_group<K: Key>(batches: &[RecordBatch], see: &mut dyn FnMut(K, &[At]) -> Result<()>) -> Result<()> {
     let rows = ordered(batches)?;
-    let same = |a: &(usize, usize), b: &(usize, usize)| key_bytes(&batches[a.0], a.1) == key_bytes(&batches[b.0], b.1);
-    let groups: Vec<&[(usize, usize)]> = rows.chunk_by(same).collect();
+    let same = |a: &At, b: &At| key_bytes(&batches[a.0], a.1) == key_bytes(&batches[b.0], b.1);
+    let groups: Vec<&[At]> = rows.chunk_by(same).collect();
     for some in groups.chunks(BATCH) {
         let firsts: Vec<&[u8]> = some.iter().map(|g| key_bytes(&batches[g[0].0], g[0].1)).collect();
         for (key, group) in decode_keys::<K>(&firsts)?.into_iter().zip(some) {
@@ -381,7 +388,7 @@ macro_rules! reduce_side {
 struct Merge<K, C, V> {
     domain: Domain,
     at: String,
-    _t: PhantomData<fn() -> (K, C, V)>,
+    _t: For<(K, C, V)>,
 }
 
 impl<K: Key, V: 'static, C: Combine<V>> Node<(K, C::Out)> for Merge<K, C, V> {
@@ -404,7 +411,7 @@ struct Reduce<K, V, F> {
     domain: Domain,
     at: String,
     f: F,
-    _t: PhantomData<fn() -> (K, V)>,
+    _t: For<(K, V)>,
 }
 
 impl<K: Key, V, U, F> Node<U> for Reduce<K, V, F>

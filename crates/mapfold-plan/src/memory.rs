@@ -1,7 +1,7 @@
 //! The memory of a stage, before it runs: how splits are cut so that the process stays below its limit.
 //!
 //! By construction, not by watching: at any moment a compute thread holds one window's values ([`Stage::memory`]),
-//! one open part writer and the part encoded so far; the read-ahead holds at most its share; parts that wait for
+//! one open part writer, the part encoded so far and the one being written; the read-ahead holds at most its share; parts that wait for
 //! their turn at most theirs. What is counted here is what the engine allows.
 
 use crate::{Cut, Domain, Error, Place, Result, Stage};
@@ -94,8 +94,9 @@ impl Budget {
         // See the engine's read-ahead: two windows of a running split, one of a waiting one.
         let read_ahead = (2 * running + self.threads.min(splits - running)) * fetch;
         let held = (2 * self.threads * part).min(self.share(10)).min((splits - 1) * part);
-        let finish = out.map_or(0, |o| o.finish_bytes());
-        let running = running * (window + writer + part) + read_ahead + held;
+        let finish = out.map_or(0, crate::Output::finish_bytes);
+        // A part is encoded while the one before it is written.
+        let running = running * (window + writer + 2 * part) + read_ahead + held;
         let peak = BASE + running.max(self.threads * finish);
         Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, peak })
     }

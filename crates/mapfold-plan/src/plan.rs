@@ -4,7 +4,7 @@ use crate::{Error, FileId, Kind, Result, Stage};
 use mapfold_store::{Loc, ObjectInfo, Stores};
 use serde::{Serialize, de::DeserializeOwned};
 use std::any::{Any, TypeId};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Number of a stage, in the order in which the job closed them.
@@ -48,6 +48,10 @@ struct State {
     warnings: Vec<String>,
     fault: Option<Error>,
     settings: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    /// The settings as text, by type: what they change, the fingerprint must show.
+    told: BTreeMap<&'static str, String>,
+    /// Which answer a question got. Kept as asked: two questions may differ in their secrets only.
+    asked: HashMap<(String, TypeId), usize>,
 }
 
 struct Inner {
@@ -99,17 +103,28 @@ impl Plan {
         self.state().settings.get(&TypeId::of::<S>()).cloned().and_then(|s| s.downcast().ok())
     }
 
-    /// Hands a typed setting to the format rooms.
-    pub fn set<S: Send + Sync + 'static>(&self, setting: S) {
-        self.state().settings.insert(TypeId::of::<S>(), Arc::new(setting));
+    /// Hands a typed setting to the format rooms. Its `Debug` text is part of the fingerprint.
+    pub fn set<S: std::fmt::Debug + Send + Sync + 'static>(&self, setting: S) {
+        let mut s = self.state();
+        s.told.insert(std::any::type_name::<S>(), format!("{setting:?}"));
+        s.settings.insert(TypeId::of::<S>(), Arc::new(setting));
     }
 
-    /// Asks a planning question once: listings, headers, item lists. The answer is recorded; a replaying plan takes
-    /// the recorded one, in call order, and `find` is not called.
+    /// Asks a planning question once: listings, headers, item lists. The answer is recorded, and given again when
+    /// the question is asked again; a replaying plan takes the recorded ones, in call order, and `find` is not called.
     ///
     /// # Errors
     /// Those of `find`; and when a replayed plan asks something else than the recorded one did.
-    pub fn ask<A: Serialize + DeserializeOwned>(&self, question: &str, find: impl FnOnce() -> Result<A>) -> Result<A> {
+    pub fn ask<A: Serialize + DeserializeOwned + 'static>(
+        &self,
+        question: &str,
+        find: impl FnOnce() -> Result<A>,
+    ) -> Result<A> {
+        let asked = (question.to_string(), TypeId::of::<A>());
+        let known = self.state().asked.get(&asked).copied();
+        if let Some(i) = known {
+            return Ok(postcard::from_bytes(&self.state().answers[i].bytes)?);
+        }
         let question = mapfold_store::redact(question);
         let recorded = self.state().replay.as_mut().map(Iterator::next);
         let answer = match recorded {
@@ -124,7 +139,10 @@ impl Plan {
             }
         };
         let value = postcard::from_bytes(&answer.bytes)?;
-        self.state().answers.push(answer);
+        let mut s = self.state();
+        let number = s.answers.len();
+        s.asked.insert(asked, number);
+        s.answers.push(answer);
         Ok(value)
     }
 
@@ -202,16 +220,16 @@ impl Plan {
         self.state().warnings.clone()
     }
 
-    /// A number that changes whenever the results could: parameters, recorded answers, stages. The engine adds the
-    /// binary's own hash.
+    /// A number that changes whenever the results could: parameters, settings, recorded answers, stages with their
+    /// grids and splits. The engine adds the binary's own hash.
     pub fn fingerprint(&self, params: &serde_json::Value) -> u128 {
         let mut text = params.to_string();
         for stage in self.stages() {
             let steps: Vec<String> = stage.steps().iter().map(|s| format!("{} {}", s.what, s.at)).collect();
-            text += &format!("\n{}|{}|{}", stage.label(), stage.domain().splits(), steps.join(";"));
+            text += &format!("\n{}|{:?}|{}", stage.label(), stage.domain(), steps.join(";"));
         }
         let s = self.state();
-        text += &format!("\n{:?}", s.exchanges);
+        text += &format!("\n{:?}{:?}", s.exchanges, s.told);
         let mut bytes = text.into_bytes();
         s.answers.iter().for_each(|a| {
             bytes.extend_from_slice(a.question.as_bytes());

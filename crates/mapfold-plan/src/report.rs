@@ -2,7 +2,7 @@
 
 use crate::node::{Need, Node, Step};
 use crate::stage::{Fetch, sorted_needs};
-use crate::{Cut, Cx, Domain, Flow, Place, Product, Result, Stage, StageKind, template};
+use crate::{Cut, Cx, Domain, Error, Flow, Place, Product, Result, Stage, StageKind, template};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -20,19 +20,24 @@ impl<T: Serialize + 'static> Flow<T> {
     /// in memory.
     ///
     /// # Errors
-    /// When the template fails.
+    /// When the template fails, or the name is taken: by another report, or `run`, which is the run's own.
     #[track_caller]
     pub fn report(self, name: &str) -> Result<()> {
         let label = format!("report {name} at {}", crate::flow::label(std::panic::Location::caller()));
         self.plan.check()?;
+        if name == "run" || self.plan.stages().iter().any(|s| s.report_name() == Some(name)) {
+            let what = format!("the name {name:?} of a report is taken");
+            return Err(Error::usage(what).with_remedy("choose another name").at_stage(label));
+        }
         template::run(self.node.as_ref()).map_err(|e| e.at_stage(label.clone()))?;
-        self.plan.close(Arc::new(ReportStage { node: self.node, label }));
+        self.plan.close(Arc::new(ReportStage { node: self.node, name: name.to_string(), label }));
         Ok(())
     }
 }
 
 struct ReportStage<T> {
     node: Arc<dyn Node<T>>,
+    name: String,
     label: String,
 }
 
@@ -43,6 +48,10 @@ impl<T: Serialize + 'static> Stage for ReportStage<T> {
 
     fn label(&self) -> &str {
         &self.label
+    }
+
+    fn report_name(&self) -> Option<&str> {
+        Some(&self.name)
     }
 
     fn domain(&self) -> &Domain {

@@ -74,6 +74,10 @@ pub trait Stage: Send + Sync {
     fn output(&self) -> Option<&dyn Output> {
         None
     }
+    /// The name of the report, for stages that give one.
+    fn report_name(&self) -> Option<&str> {
+        None
+    }
     /// One attempt at a split, window by window.
     ///
     /// # Errors
@@ -85,7 +89,7 @@ pub trait Stage: Send + Sync {
 pub(crate) fn sorted_needs<T>(node: &dyn Node<T>, at: &Place) -> Result<Vec<Need>> {
     let mut out = Vec::new();
     node.needs(at, &mut out)?;
-    out.sort_unstable_by(|a, b| (a.file, a.range.start, a.range.end).cmp(&(b.file, b.range.start, b.range.end)));
+    out.sort_unstable_by_key(|n| (n.file, n.range.start, n.range.end));
     out.dedup();
     Ok(out)
 }
@@ -100,6 +104,7 @@ impl<T: 'static> Flow<T> {
         let at = crate::flow::label(std::panic::Location::caller());
         let label = format!("write {} at {at}", loc.name());
         self.plan.check()?;
+        check_place(&self.plan, loc).map_err(|e| e.at_stage(label.clone()))?;
         let made = template::run(self.node.as_ref()).map_err(|e| e.at_stage(label.clone()))?;
         let Some(template) = made.first() else {
             return Err(Error::usage("the flow gives no value on the template, so the output's shape is unknown")
@@ -115,6 +120,20 @@ impl<T: 'static> Flow<T> {
     pub fn close(self, stage: impl FnOnce(Arc<dyn Node<T>>) -> Arc<dyn Stage>) -> StageId {
         self.plan.close(stage(self.node))
     }
+}
+
+/// An output is a file of its own: not a band of one (`#`), and not another output of the same job.
+fn check_place(plan: &crate::Plan, loc: &Loc) -> Result<()> {
+    if let Some(fragment) = loc.fragment() {
+        let what = format!("{loc}: an output is a whole file; #{fragment} names a part of one");
+        return Err(Error::usage(what).with_remedy(format!("write to {}", loc.without_fragment())));
+    }
+    if plan.stages().iter().filter_map(|s| s.output().map(Output::loc)).any(|other| other == loc) {
+        return Err(
+            Error::usage(format!("{loc}: the job writes it twice")).with_remedy("give each output its own place")
+        );
+    }
+    Ok(())
 }
 
 struct WriteStage<T> {

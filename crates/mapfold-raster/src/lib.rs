@@ -1,7 +1,7 @@
 //! Rasters for mapfold: TIFF and COG in, TIFF and COG out, and the verbs that bring them into a plan.
 //!
 //! A format enters through [`RasterSource`] (a file's grid, bands and pixels by window) or leaves through the encoder
-//! of [`write`]. A new input format is one file beside `tiff/` that implements [`RasterSource`] and passes
+//! of [`mod@write`]. A new input format is one file beside `tiff/` that implements [`RasterSource`] and passes
 //! the conformance suite; a new output format is one folder beside `write/`.
 //!
 //! Fetching is apart from decoding: a source first names the byte ranges that a window needs, the engine fetches

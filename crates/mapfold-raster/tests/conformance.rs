@@ -201,7 +201,7 @@ fn either_the_pixels_or_a_named_refusal() {
         match open(&format!("tiff/{file}")) {
             Ok((source, bytes)) => check_pixels(&file, &e, &source, &bytes),
             Err(why) => {
-                assert!(matches!(why, RasterError::Unsupported { .. } | RasterError::Header { .. }), "{file}: {why}")
+                assert!(matches!(why, RasterError::Unsupported { .. } | RasterError::Header { .. }), "{file}: {why}");
             }
         }
     }

@@ -99,7 +99,8 @@ impl Builtin {
             .own
             .clone()
             .mut_args(|a| if a.is_required_set() { a.required_unless_present("describe").required(false) } else { a });
-        Ok(RunArgs::augment_args(own).arg_required_else_help(true))
+        let needs_some = self.own.get_arguments().any(clap::Arg::is_required_set);
+        Ok(RunArgs::augment_args(own).arg_required_else_help(needs_some))
     }
 
     /// Runs it; the exit code says how it ended.

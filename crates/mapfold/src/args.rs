@@ -58,14 +58,14 @@ pub struct RunArgs {
         help_heading = "Run options"
     )]
     pub memory_limit: Option<MemoryLimit>,
-    /// Windows that splits are computed in: auto, native (a codec tile), or [BANDS,]ROWS,COLS. Never changes results
+    /// Windows that splits are computed in: auto, native (a codec tile), ROWS,COLS or BANDS,ROWS,COLS. Never changes results
     #[arg(long, value_name = "SHAPE", default_value = "auto", value_parser = parse_chunks, help_heading = "Run options")]
     pub chunks: Chunks,
     /// Edge of a split in pixels, a multiple of 64 [default: 2048, or full rows for files stored by rows]
-    #[arg(long, value_name = "PIXELS", help_heading = "Run options")]
+    #[arg(long, value_name = "PIXELS", value_parser = parse_tile, help_heading = "Run options")]
     pub tile: Option<usize>,
     /// Partitions of every exchange [default: from the input's bytes]
-    #[arg(long, value_name = "N", help_heading = "Run options")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536), help_heading = "Run options")]
     pub partitions: Option<u32>,
     /// Show what would be done, without reading a pixel
     #[arg(long, help_heading = "Run options")]
@@ -164,6 +164,11 @@ pub struct WriteArgs {
 fn numbers<N: std::str::FromStr>(text: &str, what: &str) -> Result<Vec<N>, String> {
     let one = |w: &str| w.trim().parse::<N>().map_err(|_| format!("{w:?} in {text:?} is not a number; write {what}"));
     text.split(',').map(one).collect()
+}
+
+fn parse_tile(text: &str) -> Result<usize, String> {
+    let edge = text.parse().ok().filter(|n: &usize| *n > 0 && n.is_multiple_of(64) && *n <= 1 << 20);
+    edge.ok_or_else(|| format!("{text:?}: give a multiple of 64, such as 1024"))
 }
 
 fn parse_chunks(text: &str) -> Result<Chunks, String> {
@@ -272,5 +277,7 @@ mod tests {
         assert!(parse_bbox("3,0,1,1").is_err());
         assert_eq!(parse_chunks("1,1024,512").unwrap(), Chunks::Shape(Shape { rows: 1024, cols: 512 }));
         assert!(parse_chunks("0,5").is_err() && parse_chunks("big").is_err());
+        assert_eq!(parse_tile("1024").unwrap(), 1024);
+        assert!(parse_tile("0").is_err() && parse_tile("100").is_err() && parse_tile("-64").is_err());
     }
 }

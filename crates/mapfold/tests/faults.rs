@@ -24,7 +24,7 @@ fn plan() -> Plan {
 /// Runs a plan on a thread of its own; a run that hangs is a failed test, not a test that hangs.
 fn ends(plan: Plan, opts: RunOptions) -> Result<RunOutcome> {
     let (tx, rx) = mpsc::channel();
-    std::thread::spawn(move || tx.send(run(&plan, &opts)));
+    std::thread::spawn(move || drop(tx.send(run(&plan, &opts))));
     rx.recv_timeout(Duration::from_secs(20)).expect("the run ends")
 }
 
@@ -86,7 +86,11 @@ fn what_is_decided_and_in_its_place_is_left_alone_by_a_resume() {
 
     // A folder in the way: the job is decided, but cannot be published.
     let blocked = out.clone();
-    let block = move |w: Window| if w.row > 128 { std::fs::create_dir_all(blocked.join("x")).unwrap() };
+    let block = move |w: Window| {
+        if w.row > 128 {
+            std::fs::create_dir_all(blocked.join("x")).unwrap();
+        }
+    };
     run(&checkers(&out, block), &opts(1, 1)).unwrap_err();
     let folder = dir.path().join(".out.tif.mapfold");
     assert!(folder.join("manifest.json").exists(), "decided");
@@ -119,7 +123,9 @@ fn a_resume_that_is_stopped_early_keeps_what_was_there() {
 
     let computed = Arc::new(AtomicUsize::new(0));
     let count = computed.clone();
-    let count = move |_: Window| drop(count.fetch_add(1, SeqCst));
+    let count = move |_: Window| {
+        count.fetch_add(1, SeqCst);
+    };
     let done = run(&checkers(&out, count), &RunOptions { resume: true, ..opts(1, 1) }).unwrap();
     assert!(computed.load(SeqCst) < 16 && done.stages[0].resumed > 0, "not everything again");
 }

@@ -20,8 +20,8 @@ pub struct Ndvi {
 
 /// The plan: two bands to one, written where it was asked for.
 pub fn ndvi(job: Ndvi, p: &Plan) -> Result<()> {
-    let eps = job.eps;
-    p.raster::<f32>([&job.red, &job.nir])?
+    let Ndvi { red, nir, out, eps } = job;
+    p.raster::<f32>([&red, &nir])?
         .map(move |block| block.pixels(|[red, nir]| ratio(nir - red, nir + red + eps)))
-        .write(&job.out, Cog::default())
+        .write(&out, Cog::default())
 }

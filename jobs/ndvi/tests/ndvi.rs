@@ -1,7 +1,6 @@
 //! The job in the Lab: values that can be checked by hand.
 #![allow(clippy::unwrap_used)]
 
-use mapfold::prelude::*;
 use mapfold::testing::Lab;
 use mapfold_job_ndvi::{Ndvi, ndvi};
 

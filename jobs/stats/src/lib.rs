@@ -48,8 +48,9 @@ pub fn stats(job: Stats, p: &Plan) -> Result<()> {
 
 fn typed<T: Pixel>(job: Stats, p: &Plan) -> Result<()> {
     let binning = fold::binning(&job, T::DTYPE)?;
-    let names: Vec<String> = names(&job.input, p)?;
-    p.raster::<T>([&job.input])?
+    let Stats { input, .. } = job;
+    let names: Vec<String> = names(&input, p)?;
+    p.raster::<T>([&input])?
         .flat_map(move |block| {
             (0..block.band_count()).map(|band| (band as u32, Observed::of(&block, band, &binning))).collect::<Vec<_>>()
         })

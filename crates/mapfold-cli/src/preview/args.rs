@@ -86,7 +86,7 @@ mod tests {
     fn a_bare_stretch_is_2_to_98_and_the_last_word_about_the_legend_counts() {
         assert_eq!(parse(&[]).unwrap().stretch, None);
         let args = parse(&["--stretch", "--no-legend", "--legend"]).unwrap();
-        assert_eq!(args.stretch, Some(Stretch::DEFAULT_PERCENTILE));
+        assert_eq!(args.stretch, Some(Stretch::Percentile(0.02, 0.98)));
         assert!(args.legend && !args.no_legend);
         let args = parse(&["--stretch=5,95", "--ramp", "ndvi", "--legend", "--no-legend"]).unwrap();
         assert_eq!(args.stretch, Some(Stretch::Percentile(0.05, 0.95)));

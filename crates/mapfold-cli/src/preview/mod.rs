@@ -17,7 +17,7 @@ mod shrink;
 mod stretch;
 
 pub use args::PreviewArgs;
-pub use ramp::{Ramp, Rgb};
+pub use ramp::Ramp;
 pub use read::{choose_bands, read};
 pub use render::{RenderOptions, render};
 pub use shrink::{Shrink, choose_level};

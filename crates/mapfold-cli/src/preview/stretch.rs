@@ -10,14 +10,9 @@ pub enum Stretch {
     Natural,
     /// `--stretch`: these two percentiles of the values drawn, as shares from 0 to 1.
     Percentile(f64, f64),
-    /// From, to.
-    Range(f32, f32),
 }
 
 impl Stretch {
-    /// What `--stretch` means.
-    pub const DEFAULT_PERCENTILE: Stretch = Stretch::Percentile(0.02, 0.98);
-
     /// Percentiles such as `2,98`.
     ///
     /// # Errors
@@ -34,7 +29,7 @@ impl Stretch {
     /// [`Stretch::Natural`]. The ends are finite and differ.
     pub fn range(self, values: &mut [f32], natural: Option<(f32, f32)>) -> (f32, f32) {
         let (lo, hi) = match (self, natural) {
-            (Stretch::Range(lo, hi), _) | (Stretch::Natural, Some((lo, hi))) => (lo, hi),
+            (Stretch::Natural, Some((lo, hi))) => (lo, hi),
             (Stretch::Percentile(lo, hi), _) => percentiles(values, lo, hi),
             (Stretch::Natural, None) => percentiles(values, 0.0, 1.0),
         };

@@ -233,13 +233,13 @@ fn superblock(first: &OpenRaster, grid: &GeoBox, tile: Option<usize>) -> Result<
         let rows = (edge * edge / grid.shape.cols / LEAST * LEAST).max(LEAST);
         return Ok(Shape { rows, cols: grid.shape.cols });
     }
-    let up = |n: usize| if n > edge && n % LEAST == 0 { n } else { edge };
+    let up = |n: usize| if n > edge && n.is_multiple_of(LEAST) { n } else { edge };
     Ok(Shape { rows: up(block.rows), cols: up(block.cols) })
 }
 
 fn warn_misaligned(plan: &Plan, first: &OpenRaster, crop: Window) {
     let block = first.meta().levels[0].block;
-    let off = |start: i64, step: usize| step > 1 && start as usize % step != 0;
+    let off = |start: i64, step: usize| step > 1 && !(start as usize).is_multiple_of(step);
     if off(crop.row, block.rows) || off(crop.col, block.cols) {
         let loc = first.source.loc();
         plan.warn(format!(

@@ -87,7 +87,9 @@ impl<T> Level<T> {
     fn new(layout: &Layout, window: Window) -> Level<T> {
         let tiles = Shape { rows: window.rows.div_ceil(layout.tile), cols: window.cols.div_ceil(layout.tile) };
         let open = (0..tiles.pixels()).map(|_| None).collect();
-        Level { window, tiles, open, out: Vec::new(), lens: Vec::new(), next: 0, early: BTreeMap::new() }
+        // Room for the worst case at once: pages that are not written cost nothing, growing would hold the bytes twice.
+        let out = Vec::with_capacity(tiles.pixels() * layout.max_tile_bytes() as usize);
+        Level { window, tiles, open, out, lens: Vec::new(), next: 0, early: BTreeMap::new() }
     }
 
     /// The window of a tile, cut at the image's edge.

@@ -199,7 +199,7 @@ impl Layout {
         self.tile * self.tile * (self.spec.dtype.size() + 1) + self.bounds.0 + (4 << 20)
     }
 
-    fn max_tile_bytes(&self) -> u64 {
+    pub(crate) fn max_tile_bytes(&self) -> u64 {
         let mask = if self.has_mask() { self.bounds.1 + 8 } else { 0 };
         ((self.bounds.0 + 8) * self.spec.bands + mask) as u64
     }

@@ -1,0 +1,47 @@
+//! The process stays below `--memory-limit` (or does not start), and the prediction is near.
+//!
+//! The peak is what the system says of the process (VmHWM), not what it says of itself.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+use mapfold_tests::Desk;
+
+const MIB: u64 = 1 << 20;
+
+/// Runs under a limit and gives `(measured, predicted)` in bytes.
+fn peak(desk: &Desk, line: &str, limit: u64) -> (u64, u64) {
+    let ran = desk.run(&format!("{line} --json --overwrite --memory-limit {limit}MiB")).fine();
+    let memory = ran.json()["run"]["memory"].clone();
+    let (told, predicted) = (memory["peak_bytes"].as_u64().unwrap(), memory["predicted_bytes"].as_u64().unwrap());
+    assert!(told + MIB >= ran.peak, "says {told}, has been seen with {}: {ran}", ran.peak);
+    let measured = told.max(ran.peak);
+    assert!(measured <= limit * MIB, "{} MiB of {limit}: {ran}", measured / MIB);
+    eprintln!("{:>4} MiB limit, {:>4} measured, {:>4} predicted: {line}", limit, measured / MIB, predicted / MIB);
+    (measured, predicted)
+}
+
+#[test]
+fn ndvi_stays_below_its_limit_and_near_its_prediction() {
+    let desk = Desk::new();
+    let scene = desk.scene(3000);
+    for options in
+        ["--threads 2", "--threads 1", "--threads 2 --tile 512", "--threads 2 --format gtiff --compress zstd"]
+    {
+        for limit in [160, 256, 1024] {
+            let (measured, predicted) = peak(&desk, &format!("run ndvi {scene} --out out.tif {options}"), limit);
+            assert!(measured <= predicted, "{options}, {limit} MiB: {measured} measured, {predicted} predicted");
+            let far = measured + measured / 4 + 48 * MIB;
+            assert!(predicted <= far, "{options}, {limit} MiB: {measured} measured, {predicted} predicted");
+        }
+    }
+}
+
+#[test]
+fn statistics_stay_below_their_limit() {
+    let desk = Desk::new();
+    let scene = desk.scene(3000);
+    let red = scene.split_whitespace().nth(1).unwrap();
+    for threads in [1, 4] {
+        let (measured, predicted) = peak(&desk, &format!("run stats {red} --threads {threads}"), 256);
+        assert!(measured <= predicted, "{threads} threads: {measured} measured, {predicted} predicted");
+    }
+}
