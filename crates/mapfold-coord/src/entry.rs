@@ -67,7 +67,7 @@ impl LogEntry {
     }
 }
 
-/// The log read back: per stage what counts, first entry of a split first.
+/// The log read back: per stage what counts, the last entry of a split.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Replay {
     /// The parts that count, by stage and split.
@@ -93,7 +93,8 @@ impl Replay {
             }
             match entry {
                 LogEntry::Part { stage, split, record, .. } => {
-                    replay.parts.entry((*stage, *split)).or_insert_with(|| record.clone());
+                    // The last one: a part whose bytes were found damaged is made and registered again on resume.
+                    replay.parts.insert((*stage, *split), record.clone());
                 }
                 LogEntry::Skipped { stage, split, .. } => {
                     replay.skipped.insert((*stage, *split));

@@ -31,6 +31,8 @@ pub struct OutputRun {
     replay: Replay,
     decided: Option<Manifest>,
     overwrite: bool,
+    /// The laid-out file: its name in the work folder, its size, whether it is a stream completed in place.
+    whole: Option<(String, u64, bool)>,
 }
 
 /// Whether a location has an unfinished job, for messages.
@@ -103,7 +105,8 @@ impl OutputRun {
             earlier: Vec::new(),
             replay: Replay::default(),
             decided: None,
-            overwrite: opts.overwrite || opts.resume,
+            overwrite: opts.overwrite,
+            whole: None,
             stores,
         };
         if opts.resume && work_state(&run.stores, out.loc())? == WorkState::Unfinished {
@@ -123,10 +126,9 @@ impl OutputRun {
     }
 
     fn claim(&mut self, plan: &Plan, job: &JobId, opts: &RunOptions) -> Result<()> {
-        self.overwrite = opts.overwrite;
         let folder = JobFolder::claim(&self.stores, self.loc(), job, opts.overwrite).map_err(coord_error)?;
         let written = folder.write_plan(
-            &json!({ "identity": identity(plan, &opts.params), "params": crate::run::redacted(&opts.params) }),
+            &json!({ "identity": identity(plan, &opts.params), "overwrite": opts.overwrite, "params": crate::run::redacted(&opts.params) }),
         );
         written.map_err(coord_error)?;
         self.folder = Some(folder);
@@ -140,6 +142,7 @@ impl OutputRun {
             folder.leave().map_err(coord_error)?;
             return Err(Error::input(what).with_remedy("run it as it was, or start over with --overwrite"));
         }
+        self.overwrite = kept["overwrite"] == true;
         self.decided = folder.decided().map_err(coord_error)?;
         self.replay = Replay::of(&entries);
         let of_stage =
@@ -206,46 +209,49 @@ impl OutputRun {
         }
     }
 
-    /// Lays out, decides, publishes, cleans.
+    /// Makes the whole file in the work folder. Nothing is visible yet.
     ///
     /// # Errors
-    /// Before the decision: nothing is visible. After it: `--resume` publishes.
-    pub fn publish(&mut self, streams: &Streams, parts: &[PartRecord], threads: usize) -> Result<OutputDone> {
+    /// When a part is missing, a unit fails or the store does.
+    pub fn lay_out(&mut self, streams: &Streams, parts: &[PartRecord], threads: usize) -> Result<()> {
         let units = PoolUnits { streams, threads };
         let pieces = self.output().lay_out(&FinishCx { parts, units: &units })?;
-        let (name, bytes, in_place) = self.assemble(streams, pieces)?;
-        let file = FileRecord { name: self.loc().name().to_string(), size: bytes, checksum: String::new() };
-        let folder = self.folder.as_mut().ok_or_else(|| Error::job("the output's claim is gone"))?;
-        let manifest =
-            Manifest { job: folder.job(), kind: Decision::Committed, files: vec![file], data: json!({ "from": name }) };
-        folder.decide(&manifest).map_err(coord_error)?;
-        self.reveal(&name)?;
-        Ok(OutputDone { loc: self.loc().clone(), what: self.output().describe(), bytes, in_place })
+        self.whole = Some(self.assemble(streams, pieces)?);
+        Ok(())
     }
 
-    /// Publishes what an earlier run has decided.
+    /// Writes the manifest: from here on the output counts, and `--resume` publishes it.
     ///
     /// # Errors
-    /// Those of the store.
-    pub fn publish_decided(&mut self) -> Result<OutputDone> {
-        let manifest = self.decided.take().ok_or_else(|| Error::job("nothing is decided"))?;
-        let name = manifest.data["from"].as_str().unwrap_or(WHOLE).to_string();
-        if self.stores.exists(&self.dir.join(&name))? {
-            self.reveal(&name)?;
-        } else if let Some(f) = self.folder.take() {
-            f.clean().map_err(coord_error)?; // It was revealed already; only the folder was left.
-        }
-        let bytes = manifest.files.first().map_or(0, |f| f.size);
-        Ok(OutputDone { loc: self.loc().clone(), what: self.output().describe(), bytes, in_place: true })
+    /// When it cannot be written, or the job was decided otherwise.
+    pub fn decide(&mut self) -> Result<()> {
+        let Some((name, bytes, _)) = &self.whole else { return Ok(()) };
+        let file = FileRecord { name: self.loc().name().to_string(), size: *bytes, checksum: String::new() };
+        let data = json!({ "from": name, "replace": self.overwrite });
+        let folder = self.folder.as_mut().ok_or_else(|| Error::job("the output's claim is gone"))?;
+        let manifest = Manifest { job: folder.job(), kind: Decision::Committed, files: vec![file], data };
+        folder.decide(&manifest).map_err(coord_error)?;
+        self.decided = Some(manifest);
+        Ok(())
     }
 
-    fn reveal(&mut self, name: &str) -> Result<()> {
-        let replace = if self.overwrite { Replace::Allowed } else { Replace::Never };
-        self.stores.rename(&self.dir.join(name), &self.loc().without_fragment(), replace)?;
+    /// Publishes what is decided: one rename, then the work folder goes. May be repeated.
+    ///
+    /// # Errors
+    /// Those of the store; `--resume` publishes.
+    pub fn reveal(&mut self) -> Result<OutputDone> {
+        let manifest = self.decided.take().ok_or_else(|| Error::job("nothing is decided"))?;
+        let from = self.dir.join(manifest.data["from"].as_str().unwrap_or(WHOLE));
+        let replace = if manifest.data["replace"] == true { Replace::Allowed } else { Replace::Never };
+        if self.stores.exists(&from)? {
+            self.stores.rename(&from, &self.loc().without_fragment(), replace)?;
+        } // Else it was revealed already, and only the folder was left.
         if let Some(folder) = self.folder.take() {
             folder.clean().map_err(coord_error)?;
         }
-        Ok(())
+        let bytes = manifest.files.first().map_or(0, |f| f.size);
+        let in_place = self.whole.as_ref().is_some_and(|w| w.2);
+        Ok(OutputDone { loc: self.loc().clone(), what: self.output().describe(), bytes, in_place })
     }
 
     /// Makes the file: a stream completed in place when its data lies in order, else a copy in order.

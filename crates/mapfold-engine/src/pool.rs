@@ -19,6 +19,7 @@ type Work = Box<dyn FnOnce(&Rooms) + Send>;
 #[derive(Default)]
 struct Queues {
     waiting: VecDeque<Work>,
+    running: usize,
     closed: bool,
 }
 
@@ -26,6 +27,7 @@ struct Queues {
 struct Shared {
     queues: Mutex<Queues>,
     wake: Condvar,
+    idle: Condvar,
 }
 
 /// Threads that compute. Dropping the pool waits for what is running and forgets what is queued.
@@ -51,6 +53,14 @@ impl Pool {
         self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner).waiting.push_back(Box::new(work));
         self.shared.wake.notify_one();
     }
+
+    /// Waits until nothing is queued and nothing runs.
+    pub fn wait_idle(&self) {
+        let mut q = self.shared.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        while !q.waiting.is_empty() || q.running > 0 {
+            q = self.shared.idle.wait(q).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 fn serve(shared: &Shared) {
@@ -67,8 +77,11 @@ fn serve(shared: &Shared) {
             }
             q = shared.wake.wait(q).unwrap_or_else(PoisonError::into_inner);
         };
+        q.running += 1;
         drop(q);
         work(&rooms);
+        shared.queues.lock().unwrap_or_else(PoisonError::into_inner).running -= 1;
+        shared.idle.notify_all();
     }
 }
 

@@ -255,6 +255,7 @@ impl<'a> Run<'a> {
             std::thread::park_timeout(Duration::from_millis(20));
             self.tick();
         }
+        self.job.writer.wait_idle(); // No write of ours may come after the folder is left.
         self.tick();
         if let Ok(Some(e)) = watcher.join() {
             return Err(Error::job(format!("a timely worker stopped: {e}")));
@@ -289,10 +290,8 @@ impl<'a> Run<'a> {
 
     fn publish(&mut self) -> Result<Vec<OutputDone>> {
         self.write_log()?;
-        let mut done = Vec::new();
         for (i, output) in &mut self.outputs {
             if output.is_decided() {
-                done.push(output.publish_decided()?);
                 continue;
             }
             let stage = &self.job.stages[*i];
@@ -300,10 +299,12 @@ impl<'a> Run<'a> {
             output.earlier.iter().for_each(|r| drop(parts.insert(r.split, r.clone())));
             let parts: Vec<PartRecord> = parts.into_values().collect();
             let streams = stage.streams.as_ref().ok_or_else(|| Error::job("the output has no streams"))?;
-            let published = output.publish(streams, &parts, self.opts.threads);
-            done.push(published.map_err(|e| e.at_stage(stage.stage.label()))?);
+            let laid_out = output.lay_out(streams, &parts, self.opts.threads);
+            laid_out.map_err(|e| e.at_stage(stage.stage.label()))?;
         }
-        Ok(done)
+        // All files are whole: decide all, then reveal all, so that several outputs appear together.
+        self.outputs.values_mut().try_for_each(OutputRun::decide)?;
+        self.outputs.values_mut().map(OutputRun::reveal).collect()
     }
 
     fn outcome(self, began: Instant, outputs: Vec<OutputDone>) -> Result<RunOutcome> {

@@ -68,12 +68,15 @@ impl<T: Pixel> Block<T> {
         self
     }
 
-    /// The same block with a validity mask: 0 = invalid, one entry per pixel.
+    /// The same block with a validity mask, 0 = invalid: one entry per pixel for all bands together, or one per pixel
+    /// and band.
     ///
     /// # Panics
-    /// When there is not one entry per pixel.
+    /// When the mask has another length.
     pub fn with_valid(mut self, valid: Option<Vec<u8>>) -> Self {
-        assert!(valid.as_ref().is_none_or(|v| v.len() == self.window.pixels()), "one mask entry per pixel");
+        let n = self.window.pixels();
+        let fits = |v: &Vec<u8>| v.len() == n || v.len() == n * self.bands;
+        assert!(valid.as_ref().is_none_or(fits), "one mask entry per pixel, or per pixel and band");
         self.valid = valid;
         self
     }
@@ -121,9 +124,10 @@ impl<T: Pixel> Block<T> {
         &self.nodata
     }
 
-    /// The mask, if there is one: 0 = invalid.
-    pub fn valid_mask(&self) -> Option<&[u8]> {
-        self.valid.as_deref()
+    /// The mask of a band, if there is one: 0 = invalid. Nodata values are not in it: see [`Block::band_valid`].
+    pub fn band_mask(&self, band: usize) -> Option<&[u8]> {
+        let (n, mask) = (self.window.pixels(), self.valid.as_deref()?);
+        Some(if mask.len() == n { mask } else { &mask[band * n..(band + 1) * n] })
     }
 
     /// Writes 1 into `out` where `band` is valid from pixel `start` on, else 0. NaN is never valid.
@@ -133,7 +137,7 @@ impl<T: Pixel> Block<T> {
             Some(nd) => values.iter().zip(&mut *out).for_each(|(v, o)| *o = u8::from(!v.is(nd) & !v.is_nan())),
             None => values.iter().zip(&mut *out).for_each(|(v, o)| *o = u8::from(!v.is_nan())),
         }
-        if let Some(mask) = &self.valid {
+        if let Some(mask) = self.band_mask(band) {
             mask[start..start + out.len()].iter().zip(out).for_each(|(m, o)| *o &= u8::from(*m != 0));
         }
     }
@@ -204,7 +208,7 @@ impl<T: Pixel> Block<T> {
             bands: 1,
             data: self.band(b).to_vec(),
             nodata: vec![self.nodata[b]],
-            valid: self.valid.clone(),
+            valid: self.band_mask(b).map(<[u8]>::to_vec),
         }
     }
 
@@ -216,16 +220,18 @@ impl<T: Pixel> Block<T> {
     pub fn mask<const N: usize>(mut self, drop: impl Fn([T; N]) -> bool) -> Self {
         assert!(N == self.bands, "the closure takes {N} bands, but the block has {}", self.bands);
         let n = self.window.pixels();
-        let mut keep = self.valid.take().unwrap_or_else(|| vec![1; n]);
         let mut ok = vec![0; n];
         self.all_valid(0, &mut ok);
         let bands: [&[T]; N] = std::array::from_fn(|b| self.band(b));
-        for i in 0..n {
-            if keep[i] != 0 && ok[i] != 0 && drop(std::array::from_fn(|b| bands[b][i])) {
-                keep[i] = 0;
+        let keep: Vec<u8> =
+            (0..n).map(|i| u8::from(ok[i] == 0 || !drop(std::array::from_fn(|b| bands[b][i])))).collect();
+        self.valid = Some(match self.valid.take() {
+            Some(mut mask) => {
+                mask.chunks_mut(n.max(1)).for_each(|band| band.iter_mut().zip(&keep).for_each(|(m, k)| *m &= k));
+                mask
             }
-        }
-        self.valid = Some(keep);
+            None => keep,
+        });
         self
     }
 
@@ -237,16 +243,21 @@ impl<T: Pixel> Block<T> {
         let n = self.window.pixels();
         self.data.truncate(range.end * n);
         self.data.drain(..range.start * n);
+        if let Some(mask) = self.valid.as_mut().filter(|m| m.len() > n) {
+            mask.truncate(range.end * n);
+            mask.drain(..range.start * n);
+        }
         self.nodata = self.nodata[range.clone()].to_vec();
         self.bands = range.len();
         self
     }
 
-    /// Blocks of the same window, one band after the other. A pixel masked in one of them is masked in all.
+    /// Blocks of the same window, one band after the other; each band keeps its own validity.
     ///
     /// # Panics
     /// When there is no block or the windows differ.
     pub fn stack(blocks: Vec<Block<T>>) -> Block<T> {
+        let valid = stacked_mask(&blocks);
         let mut all = blocks.into_iter();
         let mut first = all.next().expect("at least one block to stack");
         for b in all {
@@ -254,8 +265,8 @@ impl<T: Pixel> Block<T> {
             first.bands += b.bands;
             first.data.extend_from_slice(&b.data);
             first.nodata.extend(b.nodata);
-            first.valid = both(first.valid.take(), b.valid);
         }
+        first.valid = valid;
         first
     }
 
@@ -271,10 +282,9 @@ impl<T: Pixel> Block<T> {
         };
         let mut data = Vec::with_capacity(self.bands * window.pixels());
         (0..self.bands).for_each(|b| cut(self.band(b), &mut data));
-        let valid = self
-            .valid
-            .as_ref()
-            .map(|v| rows_of(v, self.window.cols, r0, c0, window.shape()).flatten().copied().collect());
+        let n = self.window.pixels().max(1);
+        let cut_mask = |band: &[u8]| rows_of(band, self.window.cols, r0, c0, window.shape()).flatten().copied().collect::<Vec<u8>>();
+        let valid = self.valid.as_ref().map(|v| v.chunks(n).flat_map(cut_mask).collect());
         Block { window, grid: self.grid.clone(), bands: self.bands, data, nodata: self.nodata.clone(), valid }
     }
 
@@ -290,10 +300,10 @@ impl<T: Pixel> Block<T> {
 
     fn all_valid(&self, start: usize, out: &mut [u8]) {
         out.fill(1);
-        if let Some(mask) = &self.valid {
-            mask[start..start + out.len()].iter().zip(&mut *out).for_each(|(m, o)| *o = u8::from(*m != 0));
-        }
         for b in 0..self.bands {
+            if let Some(mask) = self.band_mask(b) {
+                mask[start..start + out.len()].iter().zip(&mut *out).for_each(|(m, o)| *o &= u8::from(*m != 0));
+            }
             let values = &self.band(b)[start..start + out.len()];
             match self.nodata[b] {
                 Some(nd) => values.iter().zip(&mut *out).for_each(|(v, o)| *o &= u8::from(!v.is(nd) & !v.is_nan())),
@@ -317,14 +327,15 @@ fn note_invalid<U: Pixel>(valid: &mut Option<Vec<u8>>, n: usize, start: usize, o
     }
 }
 
-fn both(a: Option<Vec<u8>>, b: Option<Vec<u8>>) -> Option<Vec<u8>> {
-    match (a, b) {
-        (Some(mut a), Some(b)) => {
-            a.iter_mut().zip(b).for_each(|(a, b)| *a &= b);
-            Some(a)
-        }
-        (a, b) => a.or(b),
+/// The masks of blocks one after the other; one for all where they are the same, none where nothing is masked.
+fn stacked_mask<T: Pixel>(blocks: &[Block<T>]) -> Option<Vec<u8>> {
+    let first = blocks.first()?;
+    let mut masks = blocks.iter().flat_map(|b| (0..b.bands).map(|i| b.band_mask(i)));
+    if masks.clone().all(|m| m == first.band_mask(0)) {
+        return masks.next().flatten().map(<[u8]>::to_vec);
     }
+    let n = first.window.pixels();
+    Some(masks.flat_map(|m| m.map_or_else(|| vec![1; n], <[u8]>::to_vec)).collect())
 }
 
 fn rows_of<T>(src: &[T], stride: usize, r0: usize, c0: usize, shape: Shape) -> impl Iterator<Item = &[T]> {

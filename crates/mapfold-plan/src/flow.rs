@@ -160,7 +160,8 @@ where
     }
 
     fn memory(&self, at: &Place) -> u64 {
-        self.inner.memory(at).max(self.inner.held(at) + self.held(at))
+        // Twice: results of several bands are stacked from one block a band.
+        self.inner.memory(at).max(self.inner.held(at) + 2 * self.held(at))
     }
 
     fn cuttable(&self) -> bool {

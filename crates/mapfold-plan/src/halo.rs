@@ -78,8 +78,11 @@ fn spread<T: Pixel>(block: &Block<T>, outer: Window, edge: Edge) -> Block<T> {
         let values = block.band(band);
         data.extend(map.iter().map(|&(at, real)| if real { values[at] } else { T::FILL }));
     }
-    let mask = block.valid_mask();
-    let valid = map.iter().map(|&(at, real)| u8::from(real && mask.is_none_or(|m| m[at] != 0))).collect();
+    let mut valid = Vec::with_capacity(n * block.band_count());
+    for band in 0..block.band_count() {
+        let mask = block.band_mask(band);
+        valid.extend(map.iter().map(|&(at, real)| u8::from(real && mask.is_none_or(|m| m[at] != 0))));
+    }
     Block::new(block.grid().clone(), outer, block.band_count(), data)
         .expect("one value per pixel and band")
         .with_nodata(block.nodata().to_vec())
@@ -111,7 +114,7 @@ impl<T: Pixel> Node<Padded<T>> for Halo<T> {
     fn held(&self, at: &Place) -> u64 {
         let (scene, window) = at.window();
         let outer = Place::Window { scene, window: window.pad(self.halo) };
-        self.inner.held(&outer) + outer.pixels()
+        self.inner.held(&outer) + outer.pixels() * 8
     }
 
     fn memory(&self, at: &Place) -> u64 {

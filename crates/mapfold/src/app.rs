@@ -133,7 +133,8 @@ pub fn run_job<P: Serialize>(
     let plan = Plan::new(Stores::new(), args.plan_options());
     plan.set(args.read_options());
     plan.set(args.write_overrides());
-    job(params, &plan)?;
+    mapfold_engine::install_panic_hook();
+    mapfold_engine::guarded(|| job(params, &plan))?;
     plan.check()?;
     if args.explain {
         return Ok(Done::Explained(explain::explain(&plan, opts.budget(), opts.chunks, &opts.params)?));

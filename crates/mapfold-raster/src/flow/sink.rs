@@ -153,7 +153,7 @@ fn validity<T: Pixel, D: Pixel>(block: &Block<T>) -> (Option<f64>, bool) {
     let (low, high) = D::DTYPE.range();
     let fits = first.filter(|v| *v >= low && *v <= high && v.fract() == 0.0);
     let same = values.all(|v| v == first);
-    match fits.filter(|_| same && block.valid_mask().is_none()) {
+    match fits.filter(|_| same && block.band_mask(0).is_none()) {
         Some(v) => (Some(v), false),
         None => (None, true),
     }

@@ -330,7 +330,7 @@ fn note(sums: &mut [BandSums], tile: &[TileSums]) {
 fn valid_row<T: Pixel>(block: &Block<T>, band: usize, from: usize, out: &mut [u8]) {
     let span = from..from + out.len();
     valid_values(&block.band(band)[span.clone()], block.nodata()[band], out);
-    if let Some(mask) = block.valid_mask() {
+    if let Some(mask) = block.band_mask(band) {
         mask[span].iter().zip(out).for_each(|(m, o)| *o &= u8::from(*m != 0));
     }
 }
