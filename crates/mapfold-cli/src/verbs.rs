@@ -80,7 +80,11 @@ fn list(jobs: &[Builtin], json: bool) -> Result<ExitCode> {
 
 fn draw(args: &preview::PreviewArgs) -> Result<ExitCode> {
     let stores = Stores::new();
-    let bytes = args.run(&stores).map_err(|e| Error::caused(Kind::Input, e))?;
+    let bytes = args.run(&stores).map_err(|e| match e {
+        preview::PreviewError::Raster(r) => mapfold::raster::as_error(*r),
+        preview::PreviewError::Store(s) => Error::from(s),
+        other => Error::caused(Kind::Usage, other),
+    })?;
     say(&format!("{} ({})\n", args.output, mapfold::watch::human::bytes(bytes)))
 }
 
@@ -136,7 +140,7 @@ fn band_file(file: &scene::SceneFile, overwrite: bool) -> Result<()> {
         name: "gen".into(),
         ..RunOptions::default()
     };
-    mapfold::engine::run(&plan, &opts).map(drop)
+    mapfold::engine::run(&plan, &opts).map(drop).map_err(Error::without_stage)
 }
 
 /// Overhead per split: so many splits that do nothing, through leases, grants and the exchange.

@@ -48,8 +48,7 @@ pub enum CoordError {
     /// A job died, or may have died, on the output.
     #[error(
         "{output}: job {job} (pid {pid} on {host}) did not finish this output{certainty}; \
-         continue it with --resume, start afresh with --overwrite, or remove its traces with \
-         `mapfold fsck --clean`"
+         continue it with --resume, or start afresh with --overwrite, which removes its traces"
     )]
     OutputUnfinished {
         /// The output.

@@ -261,7 +261,7 @@ fn a_second_job_is_refused_by_name_with_the_remedy() {
     }
     memory.kill_owner();
     let message = claim(&memory, false).err().unwrap().to_string();
-    for word in ["out.tif", &job, "--resume", "--overwrite", "fsck"] {
+    for word in ["out.tif", &job, "--resume", "--overwrite", "removes its traces"] {
         assert!(message.contains(word), "{message}");
     }
 }

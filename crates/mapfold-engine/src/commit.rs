@@ -11,7 +11,7 @@ use crate::pool::Rooms;
 use crate::streams::{Streams, stream_name};
 use mapfold_coord::{CoordError, Decision, FileRecord, JobFolder, JobId, LogEntry, Manifest, Replay, StageId};
 use mapfold_plan::{Assignment, Cx, Error, FinishCx, Kind, Output, Part, PartRecord, Plan, Result, Stage, Units};
-use mapfold_store::{Loc, Replace, Stores};
+use mapfold_store::{Loc, Replace, StoreError, Stores};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -67,7 +67,29 @@ fn from_log(value: &Value) -> Option<PartRecord> {
 }
 
 fn coord_error(e: CoordError) -> Error {
-    Error::caused(Kind::Input, e)
+    match e {
+        CoordError::Store(s) => Error::from(s),
+        other => Error::caused(Kind::Input, other),
+    }
+}
+
+/// A fault of the store while the output is made, told about the user's file and not about our working files.
+pub fn about_output(e: StoreError, output: &Loc) -> Error {
+    let StoreError::NoSpace { .. } = e else { return Error::from(e) };
+    Error::input(format!("{output}: no space left on its disk")).with_remedy("free some space").resumable()
+}
+
+/// An output in a folder that is not there.
+fn missing_folder(e: StoreError, output: &Loc) -> Error {
+    let folder = output.parent().map_or_else(String::new, |p| p.to_string());
+    match e {
+        StoreError::NotFound { .. } => Error::input(format!("{folder}: there is no such folder"))
+            .with_remedy(format!("mkdir -p {folder}, or choose another output")),
+        StoreError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::NotADirectory => {
+            Error::input(format!("{folder} is a file, not a folder")).with_remedy("choose another output")
+        }
+        other => Error::from(other),
+    }
 }
 
 /// What makes two runs the same job: the plan and the program.
@@ -97,7 +119,7 @@ impl OutputRun {
     pub fn open(stage: &Arc<dyn Stage>, plan: &Plan, id: StageId, job: &JobId, opts: &RunOptions) -> Result<OutputRun> {
         let out = stage.output().ok_or_else(|| Error::job("only stages with an output are claimed"))?;
         let stores = plan.stores().clone();
-        stores.check_writable(out.loc())?;
+        stores.check_writable(out.loc()).map_err(|e| missing_folder(e, out.loc()))?;
         let mut run = OutputRun {
             stage: stage.clone(),
             dir: JobFolder::parts_for(out.loc()),
@@ -196,7 +218,11 @@ impl OutputRun {
     /// # Errors
     /// When the log cannot be written, or another coordinator has taken over.
     pub fn append(&mut self, entries: &[LogEntry]) -> Result<()> {
-        self.folder.as_mut().map_or(Ok(()), |f| f.append(entries)).map_err(coord_error)
+        let loc = self.loc().clone();
+        self.folder.as_mut().map_or(Ok(()), |f| f.append(entries)).map_err(|e| match e {
+            CoordError::Store(s) => about_output(s, &loc),
+            other => coord_error(other),
+        })
     }
 
     /// Leaves the work for a later `--resume`; without committed parts, removes it.
@@ -205,7 +231,7 @@ impl OutputRun {
         let worth_keeping = worth_keeping || !self.earlier.is_empty() || self.decided.is_some();
         let done = if worth_keeping { folder.leave() } else { folder.clean() };
         if let Err(e) = done {
-            tracing::warn!("{}: the work folder could not be left in order: {e}", self.loc());
+            tracing::info!("{}: the work folder could not be left in order: {e}", self.loc());
         }
     }
 

@@ -65,7 +65,7 @@ pub struct StageRun {
     pub(crate) memory: StageMemory,
     streams: Option<Streams>,
     parts: Mutex<BTreeMap<u64, PartRecord>>,
-    values: Mutex<BTreeMap<u64, Vec<String>>>,
+    values: Mutex<BTreeMap<u64, Vec<(Vec<u8>, String)>>>,
     storing: Mutex<HashMap<(SplitId, Attempt), Granted>>,
     exchanged: Arc<Mutex<Exchanged>>,
     limit: u64,
@@ -96,7 +96,7 @@ impl StageRun {
         lock(&self.storing).remove(&(split, attempt))
     }
 
-    pub(crate) fn keep_values(&self, split: u64, values: Vec<String>) {
+    pub(crate) fn keep_values(&self, split: u64, values: Vec<(Vec<u8>, String)>) {
         lock(&self.values).insert(split, values);
     }
 
@@ -137,7 +137,9 @@ impl StageRun {
         }
         let name = self.stage.report_name().unwrap_or("report").to_string();
         let texts = lock(&self.values);
-        let values = texts.values().flatten().map(|t| Ok(serde_json::from_str(t)?)).collect::<Result<_>>()?;
+        let mut ranked: Vec<&(Vec<u8>, String)> = texts.values().flatten().collect();
+        ranked.sort_by(|a, b| a.0.cmp(&b.0)); // Stable: without ranks, the order of the splits stays.
+        let values = ranked.iter().map(|(_, t)| Ok(serde_json::from_str(t)?)).collect::<Result<_>>()?;
         Ok(Some(Reported { name, values }))
     }
 }
@@ -166,7 +168,7 @@ fn ended(opts: &RunOptions, usage: &measure::Usage, done: &Result<RunOutcome>) {
     let outcome = match done {
         Ok(d) if d.skipped > 0 => Outcome::CommittedWithSkips,
         Ok(_) => Outcome::Committed,
-        Err(e) if e.kind() == Kind::Interrupted => Outcome::Cancelled,
+        Err(e) if e.is_stop() => Outcome::Cancelled,
         Err(_) => Outcome::Failed,
     };
     let counters = done.as_ref().map(|d| d.counters.clone()).unwrap_or_default();
@@ -227,9 +229,10 @@ impl<'a> Run<'a> {
             Ok(outputs) => self.outcome(began, outputs),
             Err(e) => {
                 let made = self.job.stages.iter().any(|s| !lock(&s.parts).is_empty());
-                let worth = made || self.outputs.values().any(|o| !o.earlier.is_empty() || o.is_decided());
+                let earlier = self.outputs.values().any(|o| !o.earlier.is_empty() || o.is_decided());
+                let worth = earlier || made && e.is_resumable();
                 self.outputs.values_mut().for_each(|o| o.leave(worth));
-                Err(if worth { e.with_remedy("run the same command with --resume to go on") } else { e })
+                Err(if worth { e.with_more_remedy("run the same command with --resume to go on") } else { e })
             }
         }
     }
@@ -265,7 +268,11 @@ impl<'a> Run<'a> {
 
     fn tick(&mut self) {
         if self.opts.cancel.is_cancelled() && !self.job.shell.has_failed() {
-            self.job.shell.fail(Error::new(Kind::Interrupted, "interrupted"));
+            let stop = match self.opts.cancel.signal() {
+                15 => Error::new(Kind::Terminated, "stopped by TERM"),
+                _ => Error::new(Kind::Interrupted, "interrupted"),
+            };
+            self.job.shell.fail(stop);
         }
         let overflow = self.job.stages.iter().find_map(|s| s.overflow());
         if let Some(e) = overflow.filter(|_| !self.job.shell.has_failed()) {
@@ -282,7 +289,7 @@ impl<'a> Run<'a> {
             let own = |e: &&LogEntry| e.stage() == StageId(*stage as u32);
             let mine: Vec<LogEntry> = entries.iter().filter(own).cloned().collect();
             if !mine.is_empty() {
-                output.append(&mine)?;
+                output.append(&mine).map_err(|e| e.at_stage(self.job.stages[*stage].stage.label()))?;
             }
         }
         Ok(())

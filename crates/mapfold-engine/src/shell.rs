@@ -245,7 +245,7 @@ fn failure_of(error: &Error, cause: Cause) -> Failure {
         _ if cause == Cause::Output => FailureKind::Output,
         Kind::Panic => FailureKind::Panic,
         Kind::Input => FailureKind::Data,
-        Kind::Interrupted => FailureKind::Cancelled,
+        Kind::Interrupted | Kind::Terminated => FailureKind::Cancelled,
         Kind::Usage | Kind::Job => FailureKind::User,
     };
     let failure = Failure::new(kind, error.to_string());

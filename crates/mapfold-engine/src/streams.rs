@@ -4,6 +4,7 @@
 //! stream needs no copy at the end. A part that would have to wait beyond that goes at once, out of order, and the
 //! final layout copies the stream into order. The file's bytes are the same either way.
 
+use crate::commit::about_output;
 use mapfold_coord::Attempt;
 use mapfold_plan::{Output, Part, PartRecord, Result, StoredSegment};
 use mapfold_store::{Loc, Stores, WorkFile};
@@ -33,6 +34,7 @@ pub struct Streams {
     files: Vec<Arc<dyn WorkFile>>,
     turn: Mutex<Turn>,
     hold: u64,
+    output: Loc,
 }
 
 fn size(part: &Part) -> u64 {
@@ -72,7 +74,7 @@ impl Streams {
         };
         let files = (0..output.streams()).map(open).collect::<Result<Vec<_>, _>>()?;
         let turn = Turn { settled, next: 0, held: BTreeMap::new(), held_bytes: 0, ends };
-        Ok(Streams { files, turn: Mutex::new(turn), hold })
+        Ok(Streams { files, turn: Mutex::new(turn), hold, output: output.loc().clone() })
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
@@ -105,7 +107,8 @@ impl Streams {
     /// Those of the store: no space, read-only.
     pub fn write(&self, placed: &Placed) -> Result<PartRecord> {
         let write = |((stream, bytes), offset): (&(u32, Vec<u8>), &u64)| {
-            self.files[*stream as usize].write_at(*offset, bytes)?;
+            let file = &self.files[*stream as usize];
+            file.write_at(*offset, bytes).map_err(|e| about_output(e, &self.output))?;
             let hash = xxhash(bytes);
             Ok(StoredSegment { stream: *stream, offset: *offset, len: bytes.len() as u64, hash })
         };

@@ -256,7 +256,7 @@ impl Source {
                 let written = stage.streams().map(|s| s.write(&p));
                 let outcome = match written {
                     Some(Ok(record)) => Outcome::Stored { record, nanos: t.elapsed().as_nanos() as u64 },
-                    Some(Err(error)) => Outcome::Failed { error, cause: Cause::Output },
+                    Some(Err(e)) => Outcome::Failed { error: e.at_stage(stage.stage.label()), cause: Cause::Output },
                     None => return,
                 };
                 let _ = tx.send(Finished { split, attempt, outcome });

@@ -283,7 +283,9 @@ impl<T: Pixel> Block<T> {
         let mut data = Vec::with_capacity(self.bands * window.pixels());
         (0..self.bands).for_each(|b| cut(self.band(b), &mut data));
         let n = self.window.pixels().max(1);
-        let cut_mask = |band: &[u8]| rows_of(band, self.window.cols, r0, c0, window.shape()).flatten().copied().collect::<Vec<u8>>();
+        let cut_mask = |band: &[u8]| {
+            rows_of(band, self.window.cols, r0, c0, window.shape()).flatten().copied().collect::<Vec<u8>>()
+        };
         let valid = self.valid.as_ref().map(|v| v.chunks(n).flat_map(cut_mask).collect());
         Block { window, grid: self.grid.clone(), bands: self.bands, data, nodata: self.nodata.clone(), valid }
     }

@@ -38,6 +38,7 @@ pub struct Cx<'a> {
     counters: RefCell<BTreeMap<&'static str, u64>>,
     template: bool,
     split: Cell<u64>,
+    order: RefCell<Vec<u8>>,
     /// Where the time goes.
     pub clock: Clock,
 }
@@ -52,6 +53,7 @@ impl<'a> Cx<'a> {
             counters: RefCell::default(),
             template: false,
             split: Cell::new(0),
+            order: RefCell::default(),
             clock: Clock::default(),
         }
     }
@@ -74,6 +76,19 @@ impl<'a> Cx<'a> {
     /// Says which split is being computed.
     pub fn set_split(&self, split: u64) {
         self.split.set(split);
+    }
+
+    /// Rank of the value that is being emitted, as bytes: the key, behind an exchange. Reports are sorted by it, so that
+    /// they do not come in the order of hashed partitions.
+    pub fn order(&self) -> Vec<u8> {
+        self.order.borrow().clone()
+    }
+
+    /// Says the rank of the next value.
+    pub fn set_order(&self, rank: &[u8]) {
+        let mut order = self.order.borrow_mut();
+        order.clear();
+        order.extend_from_slice(rank);
     }
 
     /// Bytes fetched for the present place.

@@ -21,8 +21,10 @@ pub enum Kind {
     Job,
     /// User code panicked: exit code 1.
     Panic,
-    /// Ctrl-C or TERM: exit code 130.
+    /// Ctrl-C: exit code 130.
     Interrupted,
+    /// TERM: exit code 143.
+    Terminated,
 }
 
 /// What happened, where, why, and what to try.
@@ -34,13 +36,22 @@ struct Parts {
     stage: Option<String>,
     place: Option<String>,
     remedy: Option<String>,
+    resumable: bool,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
     /// An error of a kind, told in one sentence.
     pub fn new(kind: Kind, what: impl Into<String>) -> Error {
-        Error(Box::new(Parts { kind, what: what.into(), stage: None, place: None, remedy: None, source: None }))
+        Error(Box::new(Parts {
+            kind,
+            what: what.into(),
+            stage: None,
+            place: None,
+            remedy: None,
+            resumable: false,
+            source: None,
+        }))
     }
 
     /// Wrong command or parameters.
@@ -69,6 +80,37 @@ impl Error {
     #[must_use]
     pub fn with_remedy(mut self, remedy: impl Into<String>) -> Error {
         self.0.remedy.get_or_insert_with(|| remedy.into());
+        self
+    }
+
+    /// Adds a second thing to try behind the first.
+    #[must_use]
+    pub fn with_more_remedy(mut self, more: &str) -> Error {
+        self.0.remedy = Some(self.0.remedy.map_or_else(|| more.to_string(), |first| format!("{first}; then {more}")));
+        self
+    }
+
+    /// Marks an error that may be gone the next time: a store that did not answer, a full disk.
+    #[must_use]
+    pub fn resumable(mut self) -> Error {
+        self.0.resumable = true;
+        self
+    }
+
+    /// Whether going on later makes sense: stopped by the user, or a fault that may pass.
+    pub fn is_resumable(&self) -> bool {
+        self.0.resumable || self.is_stop()
+    }
+
+    /// Whether the user or a signal stopped the job.
+    pub fn is_stop(&self) -> bool {
+        matches!(self.0.kind, Kind::Interrupted | Kind::Terminated)
+    }
+
+    /// The same without its stage, for verbs that have none to show.
+    #[must_use]
+    pub fn without_stage(mut self) -> Error {
+        self.0.stage = None;
         self
     }
 
@@ -123,6 +165,7 @@ impl Error {
             Kind::Input => 3,
             Kind::Job | Kind::Panic => 1,
             Kind::Interrupted => 130,
+            Kind::Terminated => 143,
         }
     }
 }
@@ -150,7 +193,9 @@ impl<E: StdError + Send + Sync + 'static> From<E> for Error {
         let store = (&e as &dyn std::any::Any).downcast_ref::<StoreError>();
         let remedy = store.and_then(|s| s.remedy().map(ToString::to_string));
         let kind = if store.is_some() { Kind::Input } else { Kind::Job };
-        let made = Error::caused(kind, e);
+        let resumable = store.is_some();
+        let mut made = Error::caused(kind, e);
+        made.0.resumable = resumable;
         match remedy {
             Some(r) => made.with_remedy(r),
             None => made,

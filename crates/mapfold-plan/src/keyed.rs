@@ -339,13 +339,14 @@ fn ordered(batches: &[RecordBatch]) -> Result<Vec<At>> {
 }
 
 /// Calls `see` with each key and its rows.
-fn each_group<K: Key>(batches: &[RecordBatch], see: &mut dyn FnMut(K, &[At]) -> Result<()>) -> Result<()> {
+fn each_group<K: Key>(cx: &Cx<'_>, batches: &[RecordBatch], see: &mut dyn FnMut(K, &[At]) -> Result<()>) -> Result<()> {
     let rows = ordered(batches)?;
     let same = |a: &At, b: &At| key_bytes(&batches[a.0], a.1) == key_bytes(&batches[b.0], b.1);
     let groups: Vec<&[At]> = rows.chunk_by(same).collect();
     for some in groups.chunks(BATCH) {
         let firsts: Vec<&[u8]> = some.iter().map(|g| key_bytes(&batches[g[0].0], g[0].1)).collect();
-        for (key, group) in decode_keys::<K>(&firsts)?.into_iter().zip(some) {
+        for ((key, group), rank) in decode_keys::<K>(&firsts)?.into_iter().zip(some).zip(&firsts) {
+            cx.set_order(rank);
             see(key, group)?;
         }
     }
@@ -396,7 +397,7 @@ impl<K: Key, V: 'static, C: Combine<V>> Node<(K, C::Out)> for Merge<K, C, V> {
 
     fn eval(&self, _: &Place, cx: &Cx<'_>, emit: &mut dyn FnMut((K, C::Out)) -> Result<()>) -> Result<()> {
         let batches = cx.take_records();
-        each_group::<K>(&batches, &mut |key, rows| {
+        each_group::<K>(cx, &batches, &mut |key, rows| {
             let mut all = C::default();
             for (b, r) in rows {
                 all.merge(postcard::from_bytes(value_bytes(&batches[*b], *r))?);
@@ -423,7 +424,7 @@ where
 
     fn eval(&self, _: &Place, cx: &Cx<'_>, emit: &mut dyn FnMut(U) -> Result<()>) -> Result<()> {
         let batches = cx.take_records();
-        each_group::<K>(&batches, &mut |key, rows| {
+        each_group::<K>(cx, &batches, &mut |key, rows| {
             let fault = std::cell::Cell::new(None);
             let mut values = Values { rows: rows.iter(), batches: &batches, fault: &fault, _v: PhantomData };
             let made = cx.during(Phase::Compute, || (self.f)(&key, &mut values));

@@ -72,7 +72,7 @@ impl Budget {
             }
             best = Some(best.filter(|b| b.peak <= m.peak).unwrap_or(m));
         }
-        Err(self.refuse(stage, best.map_or(u64::MAX, |m| m.peak), chunks))
+        Err(self.refuse(stage, best, chunks))
     }
 
     fn measure(&self, stage: &dyn Stage, cut: Cut) -> Result<StageMemory> {
@@ -101,7 +101,21 @@ impl Budget {
         Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, peak })
     }
 
-    fn refuse(&self, stage: &dyn Stage, least: u64, chunks: Chunks) -> Error {
+    /// The least limit that fits: parts that wait may hold a share of the limit, so it grows with what is allowed.
+    fn least(&self, stage: &dyn Stage, smallest: Option<StageMemory>) -> u64 {
+        let Some(mut m) = smallest else { return u64::MAX };
+        for _ in 0..16 {
+            let rounded = m.peak.next_multiple_of(1 << 20);
+            match (Budget { limit: rounded, ..*self }).measure(stage, m.cut) {
+                Ok(next) if next.peak > rounded => m = next,
+                _ => return rounded,
+            }
+        }
+        m.peak * 2
+    }
+
+    fn refuse(&self, stage: &dyn Stage, smallest: Option<StageMemory>, chunks: Chunks) -> Error {
+        let least = self.least(stage, smallest);
         let mib = |b: u64| b.div_ceil(1 << 20);
         let what = format!(
             "the plan needs {} MiB, but the memory limit is {} MiB (--threads {})",

@@ -90,7 +90,7 @@ impl<T: Serialize + 'static> Stage for ReportStage<T> {
         for at in cut.places(*split) {
             fetch(&at, cx)?;
             let keep = &mut |v: T| {
-                values.push(serde_json::to_string(&v)?);
+                values.push((cx.order(), serde_json::to_string(&v)?));
                 Ok(())
             };
             self.node.eval(&at, cx, keep).map_err(|e| e.at_stage(self.label.clone()).at_place(at.to_string()))?;

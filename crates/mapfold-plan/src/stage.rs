@@ -29,8 +29,8 @@ pub enum Product {
     Part(Part),
     /// Records by partition.
     Records(Vec<(u32, RecordBatch)>),
-    /// Values of a report, as JSON texts.
-    Values(Vec<String>),
+    /// Values of a report, as JSON texts, each with its rank ([`Cx::order`]).
+    Values(Vec<(Vec<u8>, String)>),
 }
 
 impl Product {
@@ -39,7 +39,7 @@ impl Product {
         match self {
             Product::Part(p) => p.segments.iter().map(|(_, b)| b.len()).sum::<usize>() as u64 + p.meta.len() as u64,
             Product::Records(r) => r.iter().map(|(_, b)| b.get_array_memory_size()).sum::<usize>() as u64,
-            Product::Values(v) => v.iter().map(String::len).sum::<usize>() as u64,
+            Product::Values(v) => v.iter().map(|(rank, text)| rank.len() + text.len()).sum::<usize>() as u64,
         }
     }
 }

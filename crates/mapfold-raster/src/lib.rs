@@ -16,6 +16,6 @@ mod source;
 pub mod tiff;
 pub mod write;
 
-pub use flow::{Cog, GTiff, OpenRaster, RasterVerbs, ReadOptions, Scale, Scene, WriteOverrides};
+pub use flow::{Cog, GTiff, OpenRaster, RasterVerbs, ReadOptions, Scale, Scene, WriteOverrides, as_error};
 pub use meta::{BandMeta, Interleave, LevelMeta, RasterMeta};
 pub use source::{Fetched, PixelsMut, RasterError, RasterSource, Scratch, Want};

@@ -134,8 +134,8 @@ impl StoreError {
     pub fn remedy(&self) -> Option<&'static str> {
         Some(match self {
             StoreError::NotFound { .. } => "check the spelling, and that the file is there",
-            StoreError::Denied { .. } => "check the permissions; a signed URL may have expired: make a new one",
-            StoreError::AlreadyExists { .. } => "choose another name, or allow overwriting",
+            StoreError::Denied { .. } => "check the permissions (for a signed URL: it may have expired)",
+            StoreError::AlreadyExists { .. } => "--overwrite replaces it, or choose another name",
             StoreError::NoSpace { .. } => "free some space, or write to another file system",
             StoreError::ReadOnly { .. } => "write to a file system that is mounted read-write",
             StoreError::IsDirectory { .. } => "name a file inside the folder",

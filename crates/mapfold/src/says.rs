@@ -4,7 +4,7 @@
 use crate::Error;
 use crate::args::RunArgs;
 use mapfold_engine::{RunOptions, RunOutcome};
-use mapfold_plan::{Kind, Reported};
+use mapfold_plan::Reported;
 use mapfold_watch::{Align, MemoryReport, OutputReport, RunReport, StageReport, Table};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -139,7 +139,7 @@ pub fn print_job_error(args: &RunArgs, e: &Error, color: bool) -> ExitCode {
         }}));
     }
     let code = print_error(e, color);
-    if e.kind() == Kind::Interrupted && e.remedy().is_some_and(|r| r.contains("--resume")) {
+    if e.is_stop() && e.remedy().is_some_and(|r| r.contains("--resume")) {
         eprintln!("  resume: {}", resume_line());
     }
     code

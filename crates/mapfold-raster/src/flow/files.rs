@@ -133,7 +133,7 @@ impl RasterVerbs for Plan {
 }
 
 /// A raster error as the plan's: bad files and bands are the input's fault.
-pub(super) fn input(e: RasterError) -> Error {
+pub fn input(e: RasterError) -> Error {
     let kind = match &e {
         RasterError::NoBand { .. } | RasterError::Options { .. } => Kind::Usage,
         RasterError::Store(_) => return store_error(e),
@@ -144,6 +144,8 @@ pub(super) fn input(e: RasterError) -> Error {
         RasterError::Tile { .. } => {
             Some("fetch the file again; `mapfold info` shows its header, `gdalinfo -checksum` tests it")
         }
+        RasterError::Header { .. } => Some("fetch the file again, or look at it with gdalinfo"),
+        RasterError::Request { .. } => Some("`mapfold info FILE` shows what is there"),
         RasterError::NotARaster { .. } => Some("give a TIFF or COG file"),
         RasterError::NoBand { .. } => Some("`mapfold info FILE` lists the bands"),
         _ => None,

@@ -6,6 +6,6 @@ mod load;
 mod options;
 mod sink;
 
-pub use files::{OpenRaster, RasterVerbs, Scene};
+pub use files::{OpenRaster, RasterVerbs, Scene, input as as_error};
 pub use options::{ReadOptions, Scale, WriteOverrides};
 pub use sink::{Cog, GTiff};

@@ -85,6 +85,15 @@ impl<T: Pixel, D: Pixel> TiffSink<T, D> {
         let block = input.template;
         let mut spec = ImageSpec::plain((*domain.grid).clone(), D::DTYPE, block.band_count());
         (spec.nodata, spec.mask) = validity::<T, D>(block);
+        let (tile, whole) = (options.blocksize, domain.grid.shape);
+        let uneven = |side: usize, whole: usize| {
+            (64..=4096).contains(&tile) && tile % 16 == 0 && side < whole && side % tile != 0
+        };
+        if uneven(domain.superblock.rows, whole.rows) || uneven(domain.superblock.cols, whole.cols) {
+            let what = format!("--tile {} is not a multiple of --blocksize {tile}", domain.superblock);
+            let remedy = format!("--tile {}, or a --blocksize that divides it", tile.max(64) * 4);
+            return Err(Error::usage(what).with_remedy(remedy));
+        }
         let layout = Layout::new(spec, options, domain.superblock).map_err(self::input)?;
         let what = describe::<D>(&layout, options, block.band_count());
         Ok(TiffSink {

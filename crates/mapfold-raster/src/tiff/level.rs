@@ -271,7 +271,8 @@ fn block_shape(ifd: &Ifd, shape: Shape, striped: bool) -> Result<Shape, Fault> {
     }
     let side = |tag| match ifd.uint(tag)? {
         Some(n @ 1..=MAX_SIDE) => Ok(n as usize),
-        n => Fault::damaged(format!("its tile size (tag {tag}) is {n:?}")),
+        Some(n) => Fault::damaged(format!("its tile size (tag {tag}) is {n}")),
+        None => Fault::damaged(format!("it has no tile size (tag {tag})")),
     };
     Ok(Shape { rows: side(TILE_LENGTH)?, cols: side(TILE_WIDTH)? })
 }
