@@ -24,6 +24,8 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Values of a report with their ranks.
+type Ranked = Vec<(Vec<u8>, String)>;
 type Exchanged = HashMap<(usize, u32), Vec<RecordBatch>>;
 
 /// What all workers of a job share.
@@ -65,7 +67,7 @@ pub struct StageRun {
     pub(crate) memory: StageMemory,
     streams: Option<Streams>,
     parts: Mutex<BTreeMap<u64, PartRecord>>,
-    values: Mutex<BTreeMap<u64, Vec<(Vec<u8>, String)>>>,
+    values: Mutex<BTreeMap<u64, Ranked>>,
     storing: Mutex<HashMap<(SplitId, Attempt), Granted>>,
     exchanged: Arc<Mutex<Exchanged>>,
     limit: u64,
@@ -96,7 +98,7 @@ impl StageRun {
         lock(&self.storing).remove(&(split, attempt))
     }
 
-    pub(crate) fn keep_values(&self, split: u64, values: Vec<(Vec<u8>, String)>) {
+    pub(crate) fn keep_values(&self, split: u64, values: Ranked) {
         lock(&self.values).insert(split, values);
     }
 

@@ -87,7 +87,7 @@ impl<T: Pixel, D: Pixel> TiffSink<T, D> {
         (spec.nodata, spec.mask) = validity::<T, D>(block);
         let (tile, whole) = (options.blocksize, domain.grid.shape);
         let uneven = |side: usize, whole: usize| {
-            (64..=4096).contains(&tile) && tile % 16 == 0 && side < whole && side % tile != 0
+            (64..=4096).contains(&tile) && tile.is_multiple_of(16) && side < whole && !side.is_multiple_of(tile)
         };
         if uneven(domain.superblock.rows, whole.rows) || uneven(domain.superblock.cols, whole.cols) {
             let what = format!("--tile {} is not a multiple of --blocksize {tile}", domain.superblock);
