@@ -13,9 +13,9 @@ export MAPFOLD_TEST_PYTHON
 say "oracles: $MAPFOLD_TEST_PYTHON"
 "$MAPFOLD_TEST_PYTHON" -W ignore -m unittest discover -q -s tests/oracle
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace --all-features
+    cargo nextest run --workspace --all-features --no-fail-fast
     cargo test --workspace --all-features --doc
 else
-    cargo test --workspace --all-features
+    cargo test --workspace --all-features --no-fail-fast
 fi
 say "make test: $(((SECONDS - began + 59) / 60)) minutes ($((SECONDS - began)) s)"

@@ -255,7 +255,12 @@ impl<'a> Run<'a> {
             worker::serve(w, &job);
         })
         .map_err(|e| Error::job(format!("timely cannot start: {e}")))?;
-        let watcher = std::thread::spawn(move || guards.join().into_iter().filter_map(std::result::Result::err).next());
+        let me = std::thread::current();
+        let watcher = std::thread::spawn(move || {
+            let fault = guards.join().into_iter().filter_map(std::result::Result::err).next();
+            me.unpark(); // Else a short run would wait for the next tick.
+            fault
+        });
         while !watcher.is_finished() {
             std::thread::park_timeout(Duration::from_millis(20));
             self.tick();

@@ -1,6 +1,5 @@
 //! Normalised difference vegetation index: `(nir - red) / (nir + red + eps)`, block by block.
 use mapfold::prelude::*;
-
 /// NDVI from a red and a near-infrared band: nodata in, nodata out; 0/0 is nodata
 #[derive(Parser, Serialize, Deserialize, Clone, Debug)]
 pub struct Ndvi {
