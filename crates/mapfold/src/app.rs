@@ -100,7 +100,11 @@ impl Builtin {
             .clone()
             .mut_args(|a| if a.is_required_set() { a.required_unless_present("describe").required(false) } else { a });
         let needs_some = self.own.get_arguments().any(clap::Arg::is_required_set);
-        Ok(RunArgs::augment_args(own).arg_required_else_help(needs_some))
+        // Augmenting would put the group's own description over the job's.
+        let (about, long) = (own.get_about().cloned(), own.get_long_about().cloned());
+        let with_options = RunArgs::augment_args(own).about(about.unwrap_or_default());
+        let told = long.map_or_else(|| with_options.clone().long_about(None), |l| with_options.clone().long_about(l));
+        Ok(told.arg_required_else_help(needs_some))
     }
 
     /// Runs it; the exit code says how it ended.
