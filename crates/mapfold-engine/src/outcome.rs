@@ -58,8 +58,8 @@ pub struct StageDone {
     pub resumed: u64,
     /// Attempts beyond the first.
     pub retries: u64,
-    /// Seconds from its start to its end.
-    pub wall_seconds: f64,
+    /// CPU seconds of the process and wall seconds, from its first lease to its end.
+    pub usage: Usage,
     /// Thread time by phase.
     pub times: PhaseTimes,
 }

@@ -24,6 +24,17 @@ fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// A moment of the process: when, and how much CPU time until then.
+#[derive(Clone, Copy)]
+struct Moment(Instant, measure::Usage);
+
+impl Moment {
+    fn now() -> Moment {
+        let now = Instant::now();
+        Moment(now, measure::usage(now))
+    }
+}
+
 /// Values of a report with their ranks.
 type Ranked = Vec<(Vec<u8>, String)>;
 type Exchanged = HashMap<(usize, u32), Vec<RecordBatch>>;
@@ -71,7 +82,7 @@ pub struct StageRun {
     storing: Mutex<HashMap<(SplitId, Attempt), Granted>>,
     exchanged: Arc<Mutex<Exchanged>>,
     limit: u64,
-    times: Mutex<(Option<Instant>, Option<Instant>)>,
+    times: Mutex<(Option<Moment>, Option<Moment>)>,
     resumed: u64,
 }
 
@@ -82,7 +93,7 @@ impl StageRun {
 
     /// The needs of each window of a split; empty when nothing is to be fetched.
     pub(crate) fn needs(&self, split: &Place) -> Result<Vec<Vec<Need>>> {
-        lock(&self.times).0.get_or_insert_with(Instant::now);
+        lock(&self.times).0.get_or_insert_with(Moment::now);
         self.memory.cut.places(*split).iter().map(|at| self.stage.needs(at)).collect()
     }
 
@@ -123,13 +134,16 @@ impl StageRun {
     }
 
     pub(crate) fn ended(&self) {
-        lock(&self.times).1 = Some(Instant::now());
+        lock(&self.times).1 = Some(Moment::now());
     }
 
-    fn wall(&self) -> f64 {
+    /// CPU and wall seconds from its first lease to its end. Stages run one after the other: the process is theirs.
+    fn usage(&self) -> measure::Usage {
         match *lock(&self.times) {
-            (Some(a), Some(b)) => b.duration_since(a).as_secs_f64(),
-            _ => 0.0,
+            (Some(Moment(t0, a)), Some(Moment(t1, b))) => {
+                measure::Usage { user: b.user - a.user, sys: b.sys - a.sys, wall: t1.duration_since(t0).as_secs_f64() }
+            }
+            _ => measure::Usage::default(),
         }
     }
 
@@ -328,7 +342,7 @@ impl<'a> Run<'a> {
             splits: s.stage.domain().splits(),
             resumed: s.resumed,
             retries: tally.retries.get(&s.id).copied().unwrap_or(0),
-            wall_seconds: s.wall(),
+            usage: s.usage(),
             times: tally.times.get(&s.id).copied().unwrap_or_default(),
         });
         let reports = self.job.stages.iter().filter_map(|s| s.reported().transpose()).collect::<Result<Vec<_>>>()?;

@@ -140,7 +140,7 @@ impl Meter {
         let Some((place, _, stage)) = self.current() else {
             return format!("{}  planning  {}", self.name(), human::seconds(now));
         };
-        let mut parts = vec![format!("{} {place}/{} {}", self.name(), self.stages.len(), stage.label)];
+        let mut parts = vec![format!("{} {place}/{}", self.name(), self.stages.len())];
         parts.push(format!("{}/{} splits", human::count(stage.done), human::count(stage.splits)));
         parts.push(format!("{:.0} %", (self.fraction() * 100.0).floor()));
         match self.remaining(now) {
@@ -157,6 +157,7 @@ impl Meter {
         if self.failures > 0 {
             parts.push(format!("failed attempts: {}", self.failures));
         }
+        parts.push(stage.label.clone()); // Last: a narrow terminal cuts it, not the numbers.
         parts.join("  ")
     }
 

@@ -137,15 +137,15 @@ fn the_bar_speaks_of_stage_splits_speed_and_time_left() {
     assert_eq!(meter.line(0.2), "mapfold  planning  0.2 s");
     meter.event(&planned(0, "map", 400, 0));
     meter.tick(1.0);
-    assert_eq!(meter.line(1.0), "mapfold 1/1 map  0/400 splits  0 %  1.0 s  read 0 B  written 0 B");
+    assert_eq!(meter.line(1.0), "mapfold 1/1  0/400 splits  0 %  1.0 s  read 0 B  written 0 B  map");
     meter.event(&done(0, 100, PhaseTimes::default()));
     meter.event(&pixels(100_000_000));
-    let want = "mapfold 1/1 map  100/400 splits  25 %  ETA 6.0 s  50.0 MPix/s  read 100.0 MiB  written 50.0 MiB";
+    let want = "mapfold 1/1  100/400 splits  25 %  ETA 6.0 s  50.0 MPix/s  read 100.0 MiB  written 50.0 MiB  map";
     assert_eq!(meter.line(3.0), want);
     meter.event(&failed(false));
     meter.event(&JobEvent::StageDone { stage: StageId(0), seconds: 4.0 });
     let line = meter.line(4.0);
-    assert!(line.contains("400/400 splits  100 %  finishing") && line.ends_with("failed attempts: 1"), "{line}");
+    assert!(line.contains("400/400 splits  100 %  finishing") && line.ends_with("failed attempts: 1  map"), "{line}");
 }
 
 #[test]

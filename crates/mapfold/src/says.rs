@@ -79,7 +79,9 @@ fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
         splits: s.splits,
         earlier: s.resumed,
         retries: s.retries,
-        wall_seconds: Some(s.wall_seconds),
+        wall_seconds: Some(s.usage.wall),
+        user_seconds: Some(s.usage.user),
+        sys_seconds: Some(s.usage.sys),
         times: s.times,
         ..StageReport::default()
     };
