@@ -247,3 +247,21 @@ fn integers_keep_their_nodata_when_a_block_is_missing() {
     assert_eq!(lab.literal(&out).unwrap(), "0 1 2 | . 4 5");
     assert_eq!(lab.literal(&none).unwrap(), ". . . | . . .");
 }
+
+#[test]
+fn one_mask_for_bands_of_their_own_validity_is_refused_and_nodata_keeps_them() {
+    let lab = Lab::new();
+    let (input, out) = (lab.raster("0 1 / . 7").unwrap(), lab.loc("out.tif"));
+    let bytes = |nodata: Option<f64>| {
+        let (input, out) = (input.clone(), out.clone());
+        move |_: (), p: &Plan| {
+            let mut cog = Cog::default();
+            cog.options.nodata = nodata;
+            p.raster::<f32>([&input])?.map(|b| b.values(|v| v as u8)).write(&out, cog)
+        }
+    };
+    let e = lab.run(bytes(None), &()).unwrap_err();
+    assert!(e.remedy().is_some_and(|r| r.contains("--nodata")), "{e:?}");
+    lab.run(bytes(Some(255.0)), &()).unwrap();
+    lab.assert_raster(&out, "0 1 / . 7").unwrap();
+}

@@ -281,7 +281,13 @@ impl<T: Pixel, D: Pixel> SinkRun<Block<T>> for TiffSink<T, D> {
     fn open_part(&self, split: &Place) -> Result<Box<dyn PartWriter<Block<T>>>> {
         let (_, window) = split.window();
         let encoder = self.layout.encoder::<D>(window).map_err(input)?;
-        Ok(Box::new(TiffPart::<T, D> { encoder, bands: self.bands, grid: self.grid.clone(), _t: PhantomData }))
+        Ok(Box::new(TiffPart::<T, D> {
+            encoder,
+            bands: self.bands,
+            masked: self.layout.has_mask(),
+            grid: self.grid.clone(),
+            _t: PhantomData,
+        }))
     }
 
     fn as_output(&self) -> &dyn Output {
@@ -292,8 +298,24 @@ impl<T: Pixel, D: Pixel> SinkRun<Block<T>> for TiffSink<T, D> {
 struct TiffPart<T, D> {
     encoder: SuperblockEncoder<D>,
     bands: usize,
+    masked: bool,
     grid: Arc<mapfold_grid::GeoBox>,
     _t: PhantomData<fn(T)>,
+}
+
+/// One internal mask holds for all bands: a pixel that is valid in some bands only would be lost in them.
+fn check_one_mask<T: Pixel>(block: &Block<T>) -> Result<()> {
+    let valid = |band: usize| {
+        let mut ok = vec![0; block.pixel_count()];
+        block.band_valid(band, 0, &mut ok);
+        ok
+    };
+    let first = valid(0);
+    if (1..block.band_count()).all(|band| valid(band) == first) {
+        return Ok(());
+    }
+    let what = "bands are invalid at different pixels, but one internal mask holds for all bands";
+    Err(Error::job(what).with_remedy("--nodata VALUE keeps the validity of each band"))
 }
 
 impl<T: Pixel, D: Pixel> PartWriter<Block<T>> for TiffPart<T, D> {
@@ -308,6 +330,9 @@ impl<T: Pixel, D: Pixel> PartWriter<Block<T>> for TiffPart<T, D> {
                 self.bands
             );
             return Err(Error::job(what).with_remedy("the closures must give blocks of one shape: as on the template"));
+        }
+        if self.masked && self.bands > 1 {
+            check_one_mask(&block)?;
         }
         let pushed = match (&block as &dyn std::any::Any).downcast_ref::<Block<D>>() {
             Some(same) => self.encoder.push(same),
