@@ -8,7 +8,7 @@ use crate::{Cut, Domain, Error, Place, Result, Stage};
 use mapfold_grid::Shape;
 
 /// Bytes of a process that no split accounts for: code, runtimes, allocator slack. Measured (docs: benchmarks).
-pub const BASE: u64 = 32 << 20;
+pub const BASE: u64 = 24 << 20;
 
 /// What a process may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
