@@ -80,7 +80,7 @@ fn the_memory_limit_that_a_refusal_proposes_is_accepted() {
     let desk = Desk::new();
     let base = format!("run ndvi {} --out out.tif --overwrite -q --tile 256 --blocksize 64", desk.scene(1000));
     for options in ["--threads 1", "--threads 2 --chunks native", "--threads 4"] {
-        for limit in ["1MiB", "36MiB"] {
+        for limit in ["1MiB", "28MiB"] {
             let line = format!("{base} {options}");
             desk.run(&format!("{line} --memory-limit {}", proposed(&desk, &line, limit))).fine();
         }
