@@ -28,29 +28,15 @@ pub struct OutputRun {
     folder: Option<JobFolder>,
     /// Parts that an earlier run committed.
     pub earlier: Vec<PartRecord>,
-    replay: Replay,
     decided: Option<Manifest>,
     overwrite: bool,
     /// The laid-out file: its name in the work folder, its size, whether it is a stream completed in place.
     whole: Option<(String, u64, bool)>,
 }
 
-/// Whether a location has an unfinished job, for messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WorkState {
-    /// Nothing there.
-    None,
-    /// A work folder is there.
-    Unfinished,
-}
-
-/// Looks for an unfinished job of an output.
-///
-/// # Errors
-/// Those of the store.
-pub fn work_state(stores: &Stores, output: &Loc) -> Result<WorkState> {
-    let there = stores.exists(&JobFolder::for_output(output).join("plan.json"))?;
-    Ok(if there { WorkState::Unfinished } else { WorkState::None })
+/// Whether an unfinished job of this output is there.
+fn is_unfinished(stores: &Stores, output: &Loc) -> Result<bool> {
+    Ok(stores.exists(&JobFolder::for_output(output).join("plan.json"))?)
 }
 
 /// A part record as the log holds it.
@@ -125,13 +111,12 @@ impl OutputRun {
             dir: JobFolder::parts_for(out.loc()),
             folder: None,
             earlier: Vec::new(),
-            replay: Replay::default(),
             decided: None,
             overwrite: opts.overwrite,
             whole: None,
             stores,
         };
-        if opts.resume && work_state(&run.stores, out.loc())? == WorkState::Unfinished {
+        if opts.resume && is_unfinished(&run.stores, out.loc())? {
             run.take_up(plan, id, opts)?;
         } else {
             run.claim(plan, job, opts)?;
@@ -166,10 +151,10 @@ impl OutputRun {
         }
         self.overwrite = kept["overwrite"] == true;
         self.decided = folder.decided().map_err(coord_error)?;
-        self.replay = Replay::of(&entries);
+        let replay = Replay::of(&entries);
         let of_stage =
             |(at, r): (&(StageId, _), &mapfold_coord::PartRecord)| (at.0 == id).then(|| from_log(&r.data))?;
-        self.earlier = self.replay.parts.iter().filter_map(of_stage).collect();
+        self.earlier = replay.parts.iter().filter_map(of_stage).collect();
         self.folder = Some(folder);
         Ok(())
     }

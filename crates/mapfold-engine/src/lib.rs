@@ -28,7 +28,6 @@ mod signal;
 mod streams;
 mod worker;
 
-pub use commit::{WorkState, work_state};
 pub use guard::{guarded, install_panic_hook};
 pub use measure::{Usage, peak_rss, usage};
 pub use options::{MemoryLimit, RunOptions, default_memory_limit};
