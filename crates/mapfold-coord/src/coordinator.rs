@@ -155,6 +155,18 @@ impl Coordinator {
         sum
     }
 
+    /// Whether this split is registered.
+    #[must_use]
+    pub fn is_done(&self, stage: StageId, split: SplitId) -> bool {
+        self.stages.get(&stage).is_some_and(|table| table.is_done(split))
+    }
+
+    /// Whether every split of every stage is registered or given up.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.stages.values().all(Stage::complete)
+    }
+
     /// How far the job is.
     #[must_use]
     pub fn progress(&self) -> Progress {

@@ -147,6 +147,11 @@ impl Stage {
         self.done + self.skipped == self.splits
     }
 
+    /// Whether the split is registered.
+    pub fn is_done(&self, split: SplitId) -> bool {
+        self.state(split) == State::Done
+    }
+
     pub fn in_flight(&self) -> u64 {
         self.flights.len() as u64
     }

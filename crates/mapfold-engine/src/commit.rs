@@ -5,6 +5,7 @@
 //! the work folder. A crash before the manifest leaves nothing visible and `--resume` goes on; a crash after it is
 //! rolled forward by `--resume`.
 
+use crate::link::unpack;
 use crate::options::RunOptions;
 use crate::outcome::OutputDone;
 use crate::pool::Rooms;
@@ -37,19 +38,6 @@ pub struct OutputRun {
 /// Whether an unfinished job of this output is there.
 fn is_unfinished(stores: &Stores, output: &Loc) -> Result<bool> {
     Ok(stores.exists(&JobFolder::for_output(output).join("plan.json"))?)
-}
-
-/// A part record as the log holds it.
-pub fn to_log(record: &PartRecord) -> Value {
-    let bytes = postcard::to_stdvec(record).unwrap_or_default();
-    Value::String(bytes.iter().map(|b| format!("{b:02x}")).collect())
-}
-
-fn from_log(value: &Value) -> Option<PartRecord> {
-    let text = value.as_str()?;
-    let byte = |i: usize| u8::from_str_radix(text.get(i..i + 2)?, 16).ok();
-    let bytes: Option<Vec<u8>> = (0..text.len()).step_by(2).map(byte).collect();
-    postcard::from_bytes(&bytes?).ok()
 }
 
 fn coord_error(e: CoordError) -> Error {
@@ -153,7 +141,7 @@ impl OutputRun {
         self.decided = folder.decided().map_err(coord_error)?;
         let replay = Replay::of(&entries);
         let of_stage =
-            |(at, r): (&(StageId, _), &mapfold_coord::PartRecord)| (at.0 == id).then(|| from_log(&r.data))?;
+            |(at, r): (&(StageId, _), &mapfold_coord::PartRecord)| (at.0 == id).then(|| unpack(r.data.as_str()?))?;
         self.earlier = replay.parts.iter().filter_map(of_stage).collect();
         self.folder = Some(folder);
         Ok(())

@@ -28,3 +28,21 @@ pub fn peak_rss() -> u64 {
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
     line.and_then(|l| l.split_whitespace().next()?.parse::<u64>().ok()).map_or(0, |k| k << 10)
 }
+
+/// A moment and what the process had used until then.
+#[derive(Clone, Copy)]
+pub struct Moment(Instant, Usage);
+
+impl Moment {
+    /// This moment.
+    pub fn now() -> Moment {
+        let now = Instant::now();
+        Moment(now, usage(now))
+    }
+
+    /// What was used from then to `later`.
+    pub fn until(self, later: Moment) -> Usage {
+        let (a, b) = (self.1, later.1);
+        Usage { user: b.user - a.user, sys: b.sys - a.sys, wall: later.0.duration_since(self.0).as_secs_f64() }
+    }
+}

@@ -1,73 +1,47 @@
-//! The thin shell around the coordinator: events in, actions to mailboxes.
+//! The thin shell around the coordinator: what members say in, mail out.
 //!
-//! In process the coordinator is called under a lock and its actions become mail for the timely workers (its
-//! members), each woken by its activator. Between machines the same actions become frames.
+//! The coordinator is called under a lock. Its actions become mail for the members, lines of the event log and
+//! entries of the commit log. What a registered attempt has made is kept here by split, so that a word that comes
+//! twice, or from a member that was replaced, changes nothing.
 
-use mapfold_coord::{
-    Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId, PartRecord,
-};
-use mapfold_coord::{Attempt, Counters, PhaseTimes, SplitId, StageId};
+use crate::link::{At, Cause, Control, Made, Mail, Post, Said, Vitals};
+use crate::measure::Moment;
+use crate::streams::{Placed, Streams};
+use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId};
+use mapfold_coord::{Attempt, Counters, PartRecord, PhaseTimes, SplitId, StageId};
 use mapfold_plan::{Error, Kind};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use timely::scheduling::SyncActivator;
 
-/// Which side an error came from, where its kind does not say it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// Fetching bytes: may pass.
-    Fetch,
-    /// Writing the output: never retried, never skipped.
-    Output,
-    /// Anything else.
-    Work,
-}
-
-/// What a worker is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mail {
-    /// Work on this attempt.
-    Lease(StageId, SplitId, Attempt),
-    /// This attempt may emit.
-    Grant(StageId, SplitId, Attempt),
-    /// Drop this attempt.
-    Drop(StageId, SplitId, Attempt),
-    /// This split is given up, within the allowance.
-    Skipped(StageId, SplitId),
-    /// Every split of the stage is registered or skipped.
-    StageDone(StageId),
-    /// The job is over: drop everything.
-    Stop,
-}
-
-struct Mailbox {
-    mail: Sender<Mail>,
-    wake: Option<SyncActivator>,
-}
-
-/// Counts that outlive the coordinator's own.
-#[derive(Default)]
+/// What the shell has counted of one stage.
+#[derive(Clone, Default)]
 pub struct Tally {
-    /// Retries by stage.
-    pub retries: BTreeMap<StageId, u64>,
-    /// Thread time of registered splits by stage.
-    pub times: BTreeMap<StageId, PhaseTimes>,
-    /// Splits given up.
-    pub skipped: u64,
+    /// Attempts beyond the first.
+    pub retries: u64,
+    /// Thread time of the attempts that counted.
+    pub times: PhaseTimes,
+    /// When its first split was leased, and when it was complete.
+    pub span: (Option<Moment>, Option<Moment>),
+    /// What its splits have made, packed.
+    pub made: BTreeMap<u64, String>,
 }
 
 struct Inner {
     coord: Coordinator,
-    boxes: Vec<Mailbox>,
+    boxes: HashMap<MemberId, Arc<dyn Post>>,
+    vitals: BTreeMap<MemberId, Vitals>,
+    streams: BTreeMap<StageId, Arc<Streams>>,
+    /// What granted attempts wait with until their record is accepted.
+    asked: HashMap<At, Vec<(u32, u64)>>,
     log: Vec<LogEntry>,
     errors: BTreeMap<(StageId, SplitId), Error>,
     failure: Option<Error>,
-    tally: Tally,
+    tally: BTreeMap<StageId, Tally>,
+    skipped: u64,
 }
 
-/// The coordinator of a job in this process.
+/// The coordinator of a running job.
 pub struct Shell {
     inner: Mutex<Inner>,
     failed: AtomicBool,
@@ -75,45 +49,106 @@ pub struct Shell {
 }
 
 impl Shell {
-    /// A shell with a mailbox for each of `workers` members.
-    pub fn new(coord: Coordinator, workers: usize, events: Arc<EventLog>) -> (Shell, Vec<Receiver<Mail>>) {
-        let (senders, receivers): (Vec<_>, Vec<_>) = (0..workers).map(|_| channel()).unzip();
-        let boxes = senders.into_iter().map(|mail| Mailbox { mail, wake: None }).collect();
-        let inner =
-            Inner { coord, boxes, log: Vec::new(), errors: BTreeMap::new(), failure: None, tally: Tally::default() };
-        (Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), events }, receivers)
+    /// A shell around `coord`; `streams` are those of the stages with an output that is still to be made.
+    pub fn new(coord: Coordinator, streams: BTreeMap<StageId, Arc<Streams>>, events: Arc<EventLog>) -> Shell {
+        let inner = Inner {
+            coord,
+            boxes: HashMap::new(),
+            vitals: BTreeMap::new(),
+            streams,
+            asked: HashMap::new(),
+            log: Vec::new(),
+            errors: BTreeMap::new(),
+            failure: None,
+            tally: BTreeMap::new(),
+            skipped: 0,
+        };
+        Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), events }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says how to wake a worker from now on.
-    pub fn set_waker(&self, worker: usize, wake: SyncActivator) {
-        self.lock().boxes[worker].wake = Some(wake);
+    /// A member's mail goes there from now on.
+    pub fn enrol(&self, member: MemberId, post: Arc<dyn Post>) {
+        let mut inner = self.lock();
+        if self.has_failed() {
+            post.post(Mail::Stop);
+        }
+        inner.boxes.insert(member, post);
     }
 
-    /// Tells the coordinator what happened and delivers what it wants done.
-    pub fn tell(&self, event: Event) {
-        let mut inner = self.lock();
-        if let Event::Registered { stage, record, .. } = &event {
-            inner.tally.times.entry(*stage).or_default().merge(&record.times);
+    /// A member says something.
+    pub fn hear(&self, member: MemberId, said: Said) {
+        match said {
+            Said::Joined => self.tell(Event::Joined { member }),
+            Said::LeaseWanted { stage, count } => self.tell(Event::LeaseWanted { member, stage, count }),
+            Said::GrantWanted { at, sizes } => {
+                self.lock().asked.insert(at, sizes);
+                let At { stage, split, attempt } = at;
+                self.tell(Event::GrantWanted { member, stage, split, attempt });
+            }
+            Said::Registered { at, made } => self.registered(member, at, made),
+            Said::Failed { at, error, cause } => self.attempt_failed(member, at, error, cause),
+            Said::Alive(vitals) => drop(self.lock().vitals.insert(member, vitals)),
         }
-        let mut actions = Vec::new();
-        inner.coord.handle(event, &mut actions);
-        let told = actions.into_iter().filter_map(|a| self.act(&mut inner, a)).collect::<Vec<_>>();
+    }
+
+    /// A member is gone: its process ended, or its line.
+    pub fn lost(&self, member: MemberId) {
+        let mut inner = self.lock();
+        inner.boxes.remove(&member);
+        inner.streams.values().for_each(|s| s.lose(member));
         drop(inner);
+        self.tell(Event::MemberLost { member });
+    }
+
+    /// Tells the coordinator and carries out what it answers.
+    pub fn tell(&self, event: Event) {
+        let told = self.carry_out(&mut self.lock(), event);
         told.iter().for_each(|e| self.events.emit(e));
     }
 
-    /// An attempt failed: the coordinator decides, the error is kept for the user.
-    pub fn tell_failed(&self, member: MemberId, at: (StageId, SplitId, Attempt), error: Error, cause: Cause) {
-        let failure = failure_of(&error, cause);
-        self.lock().errors.entry((at.0, at.1)).or_insert(error);
-        self.tell(Event::Failed { member, stage: at.0, split: at.1, attempt: at.2, failure });
+    fn carry_out(&self, inner: &mut Inner, event: Event) -> Vec<JobEvent> {
+        let mut actions = Vec::new();
+        inner.coord.handle(event, &mut actions);
+        actions.into_iter().filter_map(|a| self.act(inner, a)).collect()
     }
 
-    /// Ends the job with this error, unless it has ended already.
+    /// An attempt's product is in its place.
+    fn registered(&self, member: MemberId, at: At, made: Made) {
+        let At { stage, split, attempt } = at;
+        let data = serde_json::Value::String(made.data.clone());
+        let record = PartRecord { files: Vec::new(), data, counters: made.counters, times: made.times };
+        let mut inner = self.lock();
+        let before = inner.coord.is_done(stage, split);
+        let told = self.carry_out(&mut inner, Event::Registered { member, stage, split, attempt, record });
+        let counted = !before && inner.coord.is_done(stage, split);
+        if counted {
+            let tally = inner.tally.entry(stage).or_default();
+            tally.times.merge(&made.times);
+            if !made.data.is_empty() {
+                tally.made.insert(split.0, made.data);
+            }
+        }
+        drop(inner);
+        if counted {
+            let (times, bytes_in, bytes_out) = (made.times, made.bytes_in, made.bytes_out);
+            self.events.emit(&JobEvent::SplitDone { stage, split, attempt, member, times, bytes_in, bytes_out });
+        }
+        told.iter().for_each(|e| self.events.emit(e));
+    }
+
+    /// An attempt failed; the error is kept with all it says, for the one that ends the job.
+    fn attempt_failed(&self, member: MemberId, at: At, error: Error, cause: Cause) {
+        let failure = failure_of(&error, cause);
+        let At { stage, split, attempt } = at;
+        self.lock().errors.entry((stage, split)).or_insert(error);
+        self.tell(Event::Failed { member, stage, split, attempt, failure });
+    }
+
+    /// Ends the job with this error, unless it has ended.
     pub fn fail(&self, error: Error) {
         let reason = error.to_string();
         self.lock().failure.get_or_insert(error);
@@ -123,15 +158,18 @@ impl Shell {
     fn act(&self, inner: &mut Inner, action: Action) -> Option<JobEvent> {
         match action {
             Action::Lease { member, stage, split, attempt } => {
-                inner.post(member, Mail::Lease(stage, split, attempt));
+                inner.tally.entry(stage).or_default().span.0.get_or_insert_with(Moment::now);
+                inner.post(member, Mail::Lease(At { stage, split, attempt }));
                 Some(JobEvent::SplitLeased { stage, split, attempt, member })
             }
             Action::Grant { member, stage, split, attempt } => {
-                inner.post(member, Mail::Grant(stage, split, attempt));
+                inner.granted(member, At { stage, split, attempt });
                 None
             }
             Action::Deny { member, stage, split, attempt } | Action::Revoke { member, stage, split, attempt } => {
-                inner.post(member, Mail::Drop(stage, split, attempt));
+                let at = At { stage, split, attempt };
+                inner.asked.remove(&at);
+                inner.post(member, Mail::Drop(at));
                 None
             }
             Action::Append(entry) => {
@@ -139,14 +177,14 @@ impl Shell {
                 None
             }
             Action::Retried { stage, split, attempt, failure } => {
-                *inner.tally.retries.entry(stage).or_default() += 1;
+                inner.tally.entry(stage).or_default().retries += 1;
                 inner.errors.remove(&(stage, split));
                 Some(JobEvent::SplitFailed { stage, split, attempt, failure, skipped: false })
             }
             Action::Skipped { stage, split, failure } => {
-                inner.tally.skipped += 1;
-                // To all: one that is still in the stage before would drop it, and who hears it twice finds it done.
-                inner.post_all(Mail::Skipped(stage, split));
+                inner.skipped += 1;
+                let freed = inner.streams.get(&stage).map(|s| s.skip(split.0)).unwrap_or_default();
+                inner.place(freed);
                 Some(JobEvent::SplitFailed { stage, split, attempt: Attempt(0), failure, skipped: true })
             }
             // It asked after the end was announced: it was still in the stage before and dropped that mail.
@@ -155,7 +193,8 @@ impl Shell {
                 None
             }
             Action::StageDone { stage } => {
-                inner.post_all(Mail::StageDone(stage));
+                inner.tally.entry(stage).or_default().span.1 = Some(Moment::now());
+                inner.post_all(&Mail::StageDone(stage));
                 None
             }
             Action::JobFailed { at, failure } => {
@@ -167,66 +206,78 @@ impl Shell {
         }
     }
 
-    /// Whether the job has failed: compute threads ask before each window.
+    /// Whether the job has ended without a result.
     pub fn has_failed(&self) -> bool {
         self.failed.load(SeqCst)
     }
 
-    /// Log entries that wait to be written.
+    /// Whether every split of every stage is done or skipped.
+    pub fn is_done(&self) -> bool {
+        self.lock().coord.is_complete()
+    }
+
+    /// Entries to be written to the commit log.
     pub fn take_log(&self) -> Vec<LogEntry> {
         std::mem::take(&mut self.lock().log)
     }
 
-    /// Counters of registered splits.
+    /// Counters of all registered splits.
     pub fn counters(&self) -> Counters {
         self.lock().coord.counters()
     }
 
-    /// The root cause, once the job has failed.
+    /// Why the job failed.
     pub fn take_failure(&self) -> Option<Error> {
         self.lock().failure.take()
     }
 
-    /// Retries, times, skips.
-    pub fn take_tally(&self) -> Tally {
-        std::mem::take(&mut self.lock().tally)
+    /// What was counted of a stage.
+    pub fn tally(&self, stage: StageId) -> Tally {
+        self.lock().tally.get(&stage).cloned().unwrap_or_default()
     }
 
-    /// A split is registered: progress bars want to hear of it.
-    pub fn tell_registered(
-        &self,
-        member: MemberId,
-        at: (StageId, SplitId, Attempt),
-        record: PartRecord,
-        bytes: (u64, u64),
-    ) {
-        let times = record.times;
-        self.tell(Event::Registered { member, stage: at.0, split: at.1, attempt: at.2, record });
-        let (stage, split, attempt) = at;
-        self.events.emit(&JobEvent::SplitDone {
-            stage,
-            split,
-            attempt,
-            member,
-            times,
-            bytes_in: bytes.0,
-            bytes_out: bytes.1,
-        });
+    /// Whether any split has been registered in this run.
+    pub fn has_made(&self) -> bool {
+        self.lock().tally.values().any(|t| !t.made.is_empty())
+    }
+
+    /// Splits given up.
+    pub fn skipped(&self) -> u64 {
+        self.lock().skipped
+    }
+
+    /// What each member said last of its use.
+    pub fn vitals(&self) -> BTreeMap<MemberId, Vitals> {
+        self.lock().vitals.clone()
     }
 }
 
 impl Inner {
-    fn post(&mut self, member: MemberId, mail: Mail) {
-        let b = &self.boxes[member.0 as usize];
-        // A worker that is gone has ended its dataflow: nothing is waiting for the mail.
-        let _ = b.mail.send(mail);
-        if let Some(w) = &b.wake {
-            let _ = w.activate();
+    fn post(&self, member: MemberId, mail: Mail) {
+        // A member that is gone has no box; what it was told is told to another.
+        if let Some(post) = self.boxes.get(&member) {
+            post.post(mail);
         }
     }
 
-    fn post_all(&mut self, mail: Mail) {
-        (0..self.boxes.len()).for_each(|i| self.post(MemberId(i as u32), mail));
+    fn post_all(&self, mail: &Mail) {
+        self.boxes.values().for_each(|b| b.post(mail.clone()));
+    }
+
+    /// The emission is granted: at once, or for a part when its place is known.
+    fn granted(&mut self, member: MemberId, at: At) {
+        let sizes = self.asked.remove(&at).unwrap_or_default();
+        match self.streams.get(&at.stage) {
+            Some(streams) => {
+                let placed = streams.admit(member, at, sizes);
+                self.place(placed);
+            }
+            None => self.post(member, Mail::Grant(at, Vec::new())),
+        }
+    }
+
+    fn place(&self, placed: Vec<Placed>) {
+        placed.into_iter().for_each(|p| self.post(p.member, Mail::Grant(p.at, p.offsets)));
     }
 
     fn end(&mut self, at: Option<(StageId, SplitId)>, failure: &Failure) {
@@ -234,11 +285,29 @@ impl Inner {
         let told = || Error::job(failure.message.clone());
         let error = kept.unwrap_or_else(told);
         self.failure.get_or_insert(error);
-        self.post_all(Mail::Stop);
+        self.post_all(&Mail::Stop);
     }
 }
 
-/// The coordinator's view of an error.
+/// The line of a member in the coordinator's own process.
+pub struct Here {
+    /// The coordinator.
+    pub shell: Arc<Shell>,
+    /// Who speaks.
+    pub member: MemberId,
+}
+
+impl Control for Here {
+    fn say(&self, said: Said) {
+        self.shell.hear(self.member, said);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.shell.has_failed()
+    }
+}
+
+/// How the coordinator sees an error: reading is tried again, bad data and user code are not.
 fn failure_of(error: &Error, cause: Cause) -> Failure {
     let kind = match error.kind() {
         _ if cause == Cause::Fetch => FailureKind::Io,

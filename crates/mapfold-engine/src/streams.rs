@@ -1,31 +1,50 @@
-//! Where granted parts go: working files, one per stream.
+//! Where granted parts go: the order and the places of their bytes in working files, one per stream.
 //!
 //! Parts are appended in the order of their splits as far as the memory for waiting parts allows: then a file of one
 //! stream needs no copy at the end. A part that would have to wait beyond that goes at once, out of order, and the
 //! final layout copies the stream into order. The file's bytes are the same either way.
+//!
+//! The coordinator's side only: members hold the bytes of their parts and write them ([`crate::parts`]) at the places
+//! given here. A place is never given twice, so a late write of a lost member hits nothing that counts.
 
 use crate::commit::about_output;
-use mapfold_coord::Attempt;
+use crate::link::At;
+use mapfold_coord::MemberId;
 use mapfold_plan::{Output, Part, PartRecord, Result, StoredSegment};
-use mapfold_store::{Loc, Stores, WorkFile};
-use std::collections::BTreeMap;
+use mapfold_store::{Loc, StoreError, Stores, WorkFile};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A part whose place in the streams is fixed, to be written.
+/// A granted part whose place in the streams is fixed, to be written by its member.
+#[derive(Debug, PartialEq, Eq)]
 pub struct Placed {
-    /// Its split.
-    pub split: u64,
+    /// Whose part it is.
+    pub member: MemberId,
     /// The attempt that was granted.
-    pub attempt: Attempt,
-    part: Part,
-    offsets: Vec<u64>,
+    pub at: At,
+    /// Where its segments go, each in its stream.
+    pub offsets: Vec<u64>,
+}
+
+/// A part that waits for its turn.
+struct Held {
+    member: MemberId,
+    at: At,
+    sizes: Vec<(u32, u64)>,
+}
+
+impl Held {
+    fn bytes(&self) -> u64 {
+        self.sizes.iter().map(|(_, bytes)| bytes).sum()
+    }
 }
 
 struct Turn {
     settled: Vec<bool>,
     next: usize,
-    held: BTreeMap<u64, (Attempt, Part)>,
-    held_bytes: u64,
+    held: BTreeMap<u64, Held>,
+    /// Bytes held by each member.
+    bytes: HashMap<MemberId, u64>,
     ends: Vec<u64>,
 }
 
@@ -35,10 +54,6 @@ pub struct Streams {
     turn: Mutex<Turn>,
     hold: u64,
     output: Loc,
-}
-
-fn size(part: &Part) -> u64 {
-    part.segments.iter().map(|(_, b)| b.len() as u64).sum()
 }
 
 /// The name of a stream's working file.
@@ -73,7 +88,7 @@ impl Streams {
             if earlier.is_empty() { stores.create_file(&loc) } else { stores.open_file(&loc) }
         };
         let files = (0..output.streams()).map(open).collect::<Result<Vec<_>, _>>()?;
-        let turn = Turn { settled, next: 0, held: BTreeMap::new(), held_bytes: 0, ends };
+        let turn = Turn { settled, next: 0, held: BTreeMap::new(), bytes: HashMap::new(), ends };
         Ok(Streams { files, turn: Mutex::new(turn), hold, output: output.loc().clone() })
     }
 
@@ -81,11 +96,11 @@ impl Streams {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A granted part arrives: gives the parts that may be written now.
-    pub fn admit(&self, split: u64, attempt: Attempt, part: Part) -> Vec<Placed> {
+    /// A part of a member is granted: gives the parts that may be written now.
+    pub fn admit(&self, member: MemberId, at: At, sizes: Vec<(u32, u64)>) -> Vec<Placed> {
         let mut turn = self.turn();
-        turn.held_bytes += size(&part);
-        turn.held.insert(split, (attempt, part));
+        turn.forget(at.split.0);
+        turn.hold(Held { member, at, sizes });
         turn.release(self.hold)
     }
 
@@ -96,24 +111,11 @@ impl Streams {
         turn.release(self.hold)
     }
 
-    /// Parts that wait for their turn.
-    pub fn waiting(&self) -> usize {
-        self.turn().held.len()
-    }
-
-    /// Writes a placed part and says where it is.
-    ///
-    /// # Errors
-    /// Those of the store: no space, read-only.
-    pub fn write(&self, placed: &Placed) -> Result<PartRecord> {
-        let write = |((stream, bytes), offset): (&(u32, Vec<u8>), &u64)| {
-            let file = &self.files[*stream as usize];
-            file.write_at(*offset, bytes).map_err(|e| about_output(e, &self.output))?;
-            let hash = xxhash(bytes);
-            Ok(StoredSegment { stream: *stream, offset: *offset, len: bytes.len() as u64, hash })
-        };
-        let segments = placed.part.segments.iter().zip(&placed.offsets).map(write).collect::<Result<Vec<_>>>()?;
-        Ok(PartRecord { split: placed.split, segments, meta: placed.part.meta.clone() })
+    /// A member is lost, and with it the parts that it held.
+    pub fn lose(&self, member: MemberId) {
+        let mut turn = self.turn();
+        let gone: Vec<u64> = turn.held.iter().filter(|(_, h)| h.member == member).map(|(split, _)| *split).collect();
+        gone.into_iter().for_each(|split| drop(turn.forget(split)));
     }
 
     /// Stores a part at once, wherever there is room: what is made after the splits.
@@ -121,8 +123,10 @@ impl Streams {
     /// # Errors
     /// Those of the store.
     pub fn append(&self, unit: u64, part: Part) -> Result<PartRecord> {
-        let offsets = self.turn().place(&part);
-        self.write(&Placed { split: unit, attempt: Attempt(0), part, offsets })
+        let sizes: Vec<(u32, u64)> = part.segments.iter().map(|(stream, b)| (*stream, b.len() as u64)).collect();
+        let offsets = self.turn().place(&sizes);
+        let file = |stream: u32| Ok(self.files[stream as usize].clone());
+        write_part(unit, &part, &offsets, &file).map_err(|e| about_output(e, &self.output))
     }
 
     /// Whether the bytes of a record are really there, as they were.
@@ -143,29 +147,66 @@ fn xxhash(bytes: &[u8]) -> u64 {
     mapfold_plan::hash64(bytes)
 }
 
+/// Writes the segments of a part to their places and says where they are.
+///
+/// # Errors
+/// Those of the store: no space, read-only.
+pub fn write_part(
+    split: u64,
+    part: &Part,
+    offsets: &[u64],
+    file: &dyn Fn(u32) -> Result<Arc<dyn WorkFile>, StoreError>,
+) -> Result<PartRecord, StoreError> {
+    let write = |((stream, bytes), offset): (&(u32, Vec<u8>), &u64)| {
+        file(*stream)?.write_at(*offset, bytes)?;
+        Ok(StoredSegment { stream: *stream, offset: *offset, len: bytes.len() as u64, hash: xxhash(bytes) })
+    };
+    let segments = part.segments.iter().zip(offsets).map(write).collect::<Result<Vec<_>, StoreError>>()?;
+    Ok(PartRecord { split, segments, meta: part.meta.clone() })
+}
+
 impl Turn {
-    fn place(&mut self, part: &Part) -> Vec<u64> {
-        let at = |(stream, bytes): &(u32, Vec<u8>)| {
+    fn hold(&mut self, held: Held) {
+        *self.bytes.entry(held.member).or_default() += held.bytes();
+        self.held.insert(held.at.split.0, held);
+    }
+
+    fn forget(&mut self, split: u64) -> Option<Held> {
+        let held = self.held.remove(&split)?;
+        if let Some(bytes) = self.bytes.get_mut(&held.member) {
+            *bytes -= held.bytes();
+        }
+        Some(held)
+    }
+
+    fn place(&mut self, sizes: &[(u32, u64)]) -> Vec<u64> {
+        let at = |(stream, bytes): &(u32, u64)| {
             let end = &mut self.ends[*stream as usize];
-            *end += bytes.len() as u64;
-            *end - bytes.len() as u64
+            *end += bytes;
+            *end - bytes
         };
-        part.segments.iter().map(at).collect()
+        sizes.iter().map(at).collect()
+    }
+
+    /// The next part that may go: the one whose turn it is (or was), else the first of a member that holds too much.
+    fn next(&mut self, hold: u64) -> Option<u64> {
+        while self.settled.get(self.next) == Some(&true) {
+            self.next += 1;
+        }
+        let is_due = |split: &u64| *split <= self.next as u64 || self.settled.get(*split as usize) == Some(&true);
+        // Few parts are held: at most the leases of all members.
+        let due = self.held.keys().find(|s| is_due(s)).copied();
+        let full = |h: &Held| self.bytes.get(&h.member).is_some_and(|bytes| *bytes > hold);
+        due.or_else(|| self.held.iter().find(|(_, h)| full(h)).map(|(split, _)| *split))
     }
 
     fn release(&mut self, hold: u64) -> Vec<Placed> {
         let mut out = Vec::new();
-        loop {
-            while self.settled.get(self.next) == Some(&true) {
-                self.next += 1;
-            }
-            let first = self.held.keys().next().copied();
-            let Some(split) = first.filter(|s| *s == self.next as u64 || self.held_bytes > hold) else { break };
-            let Some((attempt, part)) = self.held.remove(&split) else { break };
-            self.held_bytes -= size(&part);
+        while let Some(split) = self.next(hold) {
+            let Some(held) = self.forget(split) else { break };
             self.settled[split as usize] = true;
-            let offsets = self.place(&part);
-            out.push(Placed { split, attempt, part, offsets });
+            let offsets = self.place(&held.sizes);
+            out.push(Placed { member: held.member, at: held.at, offsets });
         }
         out
     }

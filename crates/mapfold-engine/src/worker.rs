@@ -7,14 +7,16 @@
 use crate::batch::{ByPartition, Records};
 use crate::fetch::SplitFetch;
 use crate::guard;
+use crate::link::{At, Cause, Control, Made, Mail, Said, pack};
+use crate::member::{Desk, Member, MemberStage};
 use crate::pool::Rooms;
-use crate::run::{Job, StageRun};
-use crate::shell::{Cause, Mail};
-use mapfold_coord::{Attempt, Event, MemberId, Phase, PhaseTimes, SplitId, StageId};
-use mapfold_plan::{Cx, Error, Kind, Phase as Doing, Place, Product, Result};
+use mapfold_coord::{Phase, PhaseTimes, StageId};
+use mapfold_plan::{Cx, Error, Kind, Part, Phase as Doing, Place, Product, Result};
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::DistributorPact;
 use timely::dataflow::operators::Capability;
@@ -25,60 +27,65 @@ use timely::worker::Worker;
 
 /// What comes back from the pool.
 struct Finished {
-    split: SplitId,
-    attempt: Attempt,
+    at: At,
     outcome: Outcome,
 }
 
 enum Outcome {
-    Made { product: Product, times: PhaseTimes, counters: mapfold_coord::Counters, bytes_in: u64 },
+    Made(Product, Made),
     Stored { record: mapfold_plan::PartRecord, nanos: u64 },
     Failed { error: Error, cause: Cause },
 }
 
-/// What is known of an attempt whose part is being stored.
-pub struct Granted {
-    member: MemberId,
-    times: PhaseTimes,
-    counters: mapfold_coord::Counters,
-    bytes_in: u64,
-    bytes_out: u64,
+/// Starts `workers` timely workers of this process; the thread ends with them, and says what stopped one.
+///
+/// It unparks the caller at its end.
+///
+/// # Errors
+/// When timely cannot start its threads.
+pub fn start(workers: usize, member: &Arc<Member>) -> Result<JoinHandle<Option<String>>> {
+    let config = match workers {
+        1 => timely::CommunicationConfig::Thread,
+        n => timely::CommunicationConfig::ProcessBinary(n),
+    };
+    let no_start = |e: String| Error::job(format!("timely cannot start: {e}"));
+    let (builders, others) = config.try_build().map_err(no_start)?;
+    let member = member.clone();
+    let serve = move |worker: &mut Worker| serve(worker, &member);
+    let guards = timely::execute::execute_from(builders, others, timely::WorkerConfig::default(), serve);
+    let guards = guards.map_err(no_start)?;
+    let caller = std::thread::current();
+    Ok(std::thread::spawn(move || {
+        let fault = guards.join().into_iter().filter_map(std::result::Result::err).next();
+        caller.unpark(); // Else a short run would wait for the next tick.
+        fault
+    }))
 }
 
 /// Runs the stages of a job, one dataflow after the other.
-pub fn serve(worker: &mut Worker, job: &Arc<Job>) {
+fn serve(worker: &mut Worker, member: &Arc<Member>) {
     guard::mark_engine_thread();
-    let me = worker.index();
-    let Some(mail) = job.take_mailbox(me) else { return };
-    let mail = std::rc::Rc::new(mail);
-    job.shell.tell(Event::Joined { member: MemberId(me as u32) });
-    for stage in job.stages() {
-        if job.shell.has_failed() {
+    let Some(desk) = member.take_desk(worker.index()) else { return };
+    let desk = Rc::new(desk);
+    desk.control.say(Said::Joined);
+    for stage in &member.stages {
+        if desk.control.has_failed() {
             return;
         }
         let probe = Handle::new();
-        build(worker, job, &stage, mail.clone(), &probe);
+        build(worker, member, stage, &desk, &probe);
         while !probe.done() {
             worker.step_or_park(Some(std::time::Duration::from_millis(200)));
         }
-        stage.ended();
     }
 }
 
-fn build(
-    worker: &mut Worker,
-    job: &Arc<Job>,
-    stage: &Arc<StageRun>,
-    mail: std::rc::Rc<Receiver<Mail>>,
-    probe: &Handle<u64>,
-) {
-    let me = worker.index();
+fn build(worker: &mut Worker, member: &Arc<Member>, stage: &Arc<MemberStage>, desk: &Rc<Desk>, probe: &Handle<u64>) {
     worker.dataflow::<u64, _, _>(|scope| {
         let stream = source::<_, NoopBuilder<Records>, _, _>(scope, "splits", |capability, info| {
             let waker = || scope.worker().sync_activator_for(info.address.to_vec());
-            job.shell.set_waker(me, waker());
-            let wake = Arc::new(waker());
-            let mut source = Source::new(job.clone(), stage.clone(), me, mail, wake, capability);
+            desk.postbox.wakes(waker());
+            let mut source = Source::new(member.clone(), stage.clone(), desk.clone(), Arc::new(waker()), capability);
             source.want();
             let _ = waker().activate();
             move |output| {
@@ -105,40 +112,45 @@ fn build(
     });
 }
 
+/// Records to be emitted, by partition.
+type Emitted = Vec<Vec<(u32, arrow_array::RecordBatch)>>;
+
+/// The source operator of one stage on one worker.
 struct Source {
-    job: Arc<Job>,
-    stage: Arc<StageRun>,
-    me: MemberId,
-    mail: std::rc::Rc<Receiver<Mail>>,
+    member: Arc<Member>,
+    stage: Arc<MemberStage>,
+    desk: Rc<Desk>,
     wake: Arc<SyncActivator>,
     done_tx: Sender<Finished>,
     done_rx: Receiver<Finished>,
     capability: Option<Capability<u64>>,
-    products: HashMap<(SplitId, Attempt), (Product, Granted)>,
+    /// Attempts that are complete and wait for their grant.
+    products: HashMap<At, (Product, Made)>,
+    /// Parts that are being written.
+    storing: HashMap<At, Made>,
     wanted: u32,
     over: bool,
 }
 
 impl Source {
     fn new(
-        job: Arc<Job>,
-        stage: Arc<StageRun>,
-        me: usize,
-        mail: std::rc::Rc<Receiver<Mail>>,
+        member: Arc<Member>,
+        stage: Arc<MemberStage>,
+        desk: Rc<Desk>,
         wake: Arc<SyncActivator>,
         capability: Capability<u64>,
     ) -> Source {
         let (done_tx, done_rx) = channel();
         Source {
-            job,
+            member,
             stage,
-            me: MemberId(me as u32),
-            mail,
+            desk,
             wake,
             done_tx,
             done_rx,
             capability: Some(capability),
             products: HashMap::new(),
+            storing: HashMap::new(),
             wanted: 0,
             over: false,
         }
@@ -148,22 +160,25 @@ impl Source {
         self.stage.id
     }
 
-    /// Two leases per compute thread, and one more for each part that waits for its turn.
+    fn say(&self, said: Said) {
+        self.desk.control.say(said);
+    }
+
+    /// Parts that wait for their turn hold leases; their number is asked for on top, or the pool would run dry.
     fn want(&mut self) {
-        let waiting = self.stage.streams().map_or(0, crate::streams::Streams::waiting) as u32;
-        let count = (self.job.leases_per_worker() + waiting).max(1);
+        let waiting = self.stage.files.as_ref().map_or(0, |_| self.products.len()) as u32;
+        let count = (self.member.leases_per_worker() + waiting).max(1);
         if count != self.wanted {
             self.wanted = count;
-            self.job.shell.tell(Event::LeaseWanted { member: self.me, stage: self.id(), count });
+            self.say(Said::LeaseWanted { stage: self.id(), count });
         }
     }
 
-    /// Handles what has arrived; gives the records to be sent.
-    fn step(&mut self) -> Vec<Vec<(u32, arrow_array::RecordBatch)>> {
+    fn step(&mut self) -> Emitted {
         let mut emit = Vec::new();
         loop {
             let mut idle = true;
-            while let Ok(mail) = self.mail.try_recv() {
+            while let Ok(mail) = self.desk.inbox.try_recv() {
                 idle = false;
                 self.take(mail, &mut emit);
             }
@@ -177,14 +192,14 @@ impl Source {
         }
     }
 
-    fn take(&mut self, mail: Mail, emit: &mut Vec<Vec<(u32, arrow_array::RecordBatch)>>) {
+    /// Mail for a stage that is over, or not yet begun, is dropped: whoever needs it is told again.
+    fn take(&mut self, mail: Mail, emit: &mut Emitted) {
         match mail {
-            Mail::Lease(stage, split, attempt) if stage == self.id() => self.lease(split, attempt),
-            Mail::Grant(stage, split, attempt) if stage == self.id() => self.granted(split, attempt, emit),
-            Mail::Drop(stage, split, attempt) if stage == self.id() => drop(self.products.remove(&(split, attempt))),
-            Mail::Skipped(stage, split) if stage == self.id() => {
-                let freed = self.stage.streams().map(|s| s.skip(split.0)).unwrap_or_default();
-                self.write(freed);
+            Mail::Lease(at) if at.stage == self.id() => self.lease(at),
+            Mail::Grant(at, offsets) if at.stage == self.id() => self.granted(at, offsets, emit),
+            Mail::Drop(at) if at.stage == self.id() => {
+                self.products.remove(&at);
+                self.want();
             }
             Mail::StageDone(stage) if stage == self.id() => self.over = true,
             Mail::Stop => self.over = true,
@@ -192,150 +207,146 @@ impl Source {
         }
     }
 
-    fn lease(&mut self, split: SplitId, attempt: Attempt) {
-        let place = self.stage.stage.domain().place(split.0);
+    fn lease(&mut self, at: At) {
+        let place = self.stage.stage.domain().place(at.split.0);
         let needs = match self.stage.needs(&place) {
             Ok(needs) => needs,
-            Err(error) => return self.report(split, attempt, Outcome::Failed { error, cause: Cause::Work }),
+            Err(error) => {
+                return self.finished(Finished { at, outcome: Outcome::Failed { error, cause: Cause::Work } });
+            }
         };
         let bytes_in = needs.iter().flatten().map(|n| n.range.end - n.range.start).sum();
-        let fetch = (bytes_in > 0).then(|| SplitFetch::start(&self.job.stores, self.job.files.clone(), needs));
-        let (job, stage, tx, wake) = (self.job.clone(), self.stage.clone(), self.done_tx.clone(), self.wake.clone());
-        self.job.pool.submit(move |rooms| {
-            let outcome = attempt_split(&job, &stage, (split, place), fetch, bytes_in, rooms);
-            let _ = tx.send(Finished { split, attempt, outcome });
+        let fetch = (bytes_in > 0).then(|| SplitFetch::start(&self.member.stores, self.member.files.clone(), needs));
+        let (member, stage, control) = (self.member.clone(), self.stage.clone(), self.desk.control.clone());
+        let (tx, wake) = (self.done_tx.clone(), self.wake.clone());
+        self.member.pool.submit(move |rooms| {
+            let outcome =
+                Try { member: &member, stage: &stage, control: &*control }.run(at, place, fetch, bytes_in, rooms);
+            let _ = tx.send(Finished { at, outcome });
             let _ = wake.activate();
         });
     }
 
-    fn report(&mut self, split: SplitId, attempt: Attempt, outcome: Outcome) {
-        self.finished(Finished { split, attempt, outcome });
-    }
-
     fn finished(&mut self, done: Finished) {
-        let at = (self.id(), done.split, done.attempt);
+        let at = done.at;
         match done.outcome {
-            Outcome::Made { product, times, counters, bytes_in } => {
-                let bytes_out = product.bytes();
-                let granted = Granted { member: self.me, times, counters, bytes_in, bytes_out };
-                self.products.insert((done.split, done.attempt), (product, granted));
-                let (member, stage, split, attempt) = (self.me, at.0, at.1, at.2);
-                self.job.shell.tell(Event::GrantWanted { member, stage, split, attempt });
+            Outcome::Made(product, made) => {
+                let sizes = match &product {
+                    Product::Part(p) => p.segments.iter().map(|(stream, b)| (*stream, b.len() as u64)).collect(),
+                    _ => Vec::new(),
+                };
+                self.products.insert(at, (product, made));
+                self.say(Said::GrantWanted { at, sizes });
+                self.want();
             }
-            Outcome::Stored { record, nanos } => self.stored(done.split, done.attempt, record, nanos),
-            Outcome::Failed { error, cause } => self.job.shell.tell_failed(self.me, at, error, cause),
+            Outcome::Stored { record, nanos } => self.stored(at, &record, nanos),
+            Outcome::Failed { error, cause } => {
+                self.storing.remove(&at);
+                self.say(Said::Failed { at, error, cause });
+            }
         }
     }
 
-    fn granted(&mut self, split: SplitId, attempt: Attempt, emit: &mut Vec<Vec<(u32, arrow_array::RecordBatch)>>) {
-        let Some((product, granted)) = self.products.remove(&(split, attempt)) else { return };
+    fn granted(&mut self, at: At, offsets: Vec<u64>, emit: &mut Emitted) {
+        let Some((product, mut made)) = self.products.remove(&at) else { return };
         match product {
             Product::Records(records) => {
                 emit.push(records);
-                self.register(split, attempt, granted, serde_json::Value::Null);
+                self.say(Said::Registered { at, made });
             }
             Product::Values(values) => {
-                self.stage.keep_values(split.0, values);
-                self.register(split, attempt, granted, serde_json::Value::Null);
+                made.data = pack(&values);
+                self.say(Said::Registered { at, made });
             }
             Product::Part(part) => {
-                self.stage.storing(split, attempt, granted);
-                let Some(streams) = self.stage.streams() else { return };
-                let placed = streams.admit(split.0, attempt, part);
-                self.write(placed);
-                self.want();
+                self.storing.insert(at, made);
+                self.write(at, part, offsets);
             }
         }
-    }
-
-    fn write(&self, placed: Vec<crate::streams::Placed>) {
-        for p in placed {
-            let (stage, tx, wake) = (self.stage.clone(), self.done_tx.clone(), self.wake.clone());
-            self.job.writer.submit(move |_| {
-                let (split, attempt, t) = (SplitId(p.split), p.attempt, std::time::Instant::now());
-                let written = stage.streams().map(|s| s.write(&p));
-                let outcome = match written {
-                    Some(Ok(record)) => Outcome::Stored { record, nanos: t.elapsed().as_nanos() as u64 },
-                    Some(Err(e)) => Outcome::Failed { error: e.at_stage(stage.stage.label()), cause: Cause::Output },
-                    None => return,
-                };
-                let _ = tx.send(Finished { split, attempt, outcome });
-                let _ = wake.activate();
-            });
-        }
-    }
-
-    fn stored(&mut self, split: SplitId, attempt: Attempt, record: mapfold_plan::PartRecord, nanos: u64) {
-        let Some(mut granted) = self.stage.take_storing(split, attempt) else { return };
-        granted.times.add(Phase::Write, std::time::Duration::from_nanos(nanos));
-        let data = crate::commit::to_log(&record);
-        self.stage.keep_part(record);
-        self.register(split, attempt, granted, data);
         self.want();
     }
 
-    fn register(&mut self, split: SplitId, attempt: Attempt, granted: Granted, data: serde_json::Value) {
-        let record =
-            mapfold_coord::PartRecord { files: Vec::new(), data, counters: granted.counters, times: granted.times };
-        let bytes = (granted.bytes_in, granted.bytes_out);
-        self.job.shell.tell_registered(granted.member, (self.id(), split, attempt), record, bytes);
+    fn write(&self, at: At, part: Part, offsets: Vec<u64>) {
+        let (stage, tx, wake) = (self.stage.clone(), self.done_tx.clone(), self.wake.clone());
+        self.member.writer.submit(move |_| {
+            let t = std::time::Instant::now();
+            let outcome = match stage.files.as_ref().map(|f| f.write(at.split.0, &part, &offsets)) {
+                Some(Ok(record)) => Outcome::Stored { record, nanos: t.elapsed().as_nanos() as u64 },
+                Some(Err(e)) => Outcome::Failed { error: e.at_stage(stage.stage.label()), cause: Cause::Output },
+                None => return,
+            };
+            drop(part); // Its memory goes before the next lease comes.
+            let _ = tx.send(Finished { at, outcome });
+            let _ = wake.activate();
+        });
+    }
+
+    fn stored(&mut self, at: At, record: &mapfold_plan::PartRecord, nanos: u64) {
+        let Some(mut made) = self.storing.remove(&at) else { return };
+        made.times.add(Phase::Write, std::time::Duration::from_nanos(nanos));
+        made.data = pack(record);
+        self.say(Said::Registered { at, made });
     }
 
     fn close_if_done(&mut self) {
-        if self.over || self.job.shell.has_failed() {
+        if self.over || self.desk.control.has_failed() {
             self.capability = None;
         }
     }
 }
 
-/// One attempt, on a compute thread.
-fn attempt_split(
-    job: &Job,
-    stage: &StageRun,
-    (split, place): (SplitId, Place),
-    mut fetch: Option<SplitFetch>,
-    bytes_in: u64,
-    rooms: &Rooms,
-) -> Outcome {
-    let cx = Cx::new(rooms);
-    cx.set_split(split.0);
-    if let Some(f) = &fetch {
-        f.begin();
-    }
-    if let Place::Partition { exchange, partition } = place {
-        cx.set_records(job.records_of(exchange, partition));
-    }
-    let mut transient = false;
-    let made = guard::guarded(|| {
-        stage.stage.run(&place, stage.memory.cut, &cx, &mut |at, cx| {
-            let go = hand_over(job, fetch.as_mut(), at, cx);
-            transient |= go.as_ref().is_err_and(|e| e.kind() == Kind::Input);
-            go
-        })
-    });
-    let times = phases(cx.clock.take());
-    let mut counters = mapfold_coord::Counters::default();
-    cx.take_counters().into_iter().for_each(|(name, n)| counters.add(name, n));
-    match made {
-        Ok(product) => Outcome::Made { product, times, counters, bytes_in },
-        Err(e) => {
-            let error = e.at_stage(stage.stage.label()).at_place(place.to_string());
-            Outcome::Failed { error, cause: if transient { Cause::Fetch } else { Cause::Work } }
-        }
-    }
+/// One attempt on a compute thread.
+struct Try<'a> {
+    member: &'a Member,
+    stage: &'a MemberStage,
+    control: &'a dyn Control,
 }
 
-fn hand_over(job: &Job, fetch: Option<&mut SplitFetch>, at: &Place, cx: &Cx<'_>) -> Result<()> {
-    if job.shell.has_failed() {
-        return Err(Error::new(Kind::Interrupted, "stopped because the job has ended"));
+impl Try<'_> {
+    fn run(&self, at: At, place: Place, mut fetch: Option<SplitFetch>, bytes_in: u64, rooms: &Rooms) -> Outcome {
+        let cx = Cx::new(rooms);
+        cx.set_split(at.split.0);
+        if let Some(f) = &fetch {
+            f.begin();
+        }
+        if let Place::Partition { exchange, partition } = place {
+            cx.set_records(self.member.records_of(exchange, partition));
+        }
+        let mut transient = false;
+        let product = guard::guarded(|| {
+            self.stage.stage.run(&place, self.stage.memory.cut, &cx, &mut |at, cx| {
+                let go = self.hand_over(fetch.as_mut(), at, cx);
+                transient |= go.as_ref().is_err_and(|e| e.kind() == Kind::Input);
+                go
+            })
+        });
+        let mut made = Made { times: phases(cx.clock.take()), bytes_in, ..Made::default() };
+        cx.take_counters().into_iter().for_each(|(name, n)| made.counters.add(name, n));
+        match product {
+            Ok(product) => {
+                made.bytes_out = product.bytes();
+                Outcome::Made(product, made)
+            }
+            Err(e) => {
+                let error = e.at_stage(self.stage.stage.label()).at_place(place.to_string());
+                Outcome::Failed { error, cause: if transient { Cause::Fetch } else { Cause::Work } }
+            }
+        }
     }
-    if let Some(fetch) = fetch {
-        let before = cx.clock.enter(Doing::Read);
-        let window = fetch.next(at)?;
-        cx.set_fetched(Arc::new(window));
-        cx.clock.enter(before);
+
+    /// Waits for the bytes of the next window and hands them to the nodes.
+    fn hand_over(&self, fetch: Option<&mut SplitFetch>, at: &Place, cx: &Cx<'_>) -> Result<()> {
+        if self.control.has_failed() {
+            return Err(Error::new(Kind::Interrupted, "stopped because the job has ended"));
+        }
+        if let Some(fetch) = fetch {
+            let before = cx.clock.enter(Doing::Read);
+            let window = fetch.next(at)?;
+            cx.set_fetched(Arc::new(window));
+            cx.clock.enter(before);
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn phases(nanos: [u64; 7]) -> PhaseTimes {

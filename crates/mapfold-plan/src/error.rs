@@ -5,13 +5,14 @@
 //! `anyhow`; store errors bring their remedy along.
 
 use mapfold_store::StoreError;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::error::Error as StdError;
 
 /// Result with mapfold's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Who has to act; decides the exit code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// The command or the job's own parameters are wrong: exit code 2.
     Usage,
@@ -167,6 +168,42 @@ impl Error {
             Kind::Interrupted => 130,
             Kind::Terminated => 143,
         }
+    }
+}
+
+/// An error as it travels between processes: the same words, the cause as text.
+#[derive(Serialize, Deserialize)]
+struct Told {
+    kind: Kind,
+    what: String,
+    stage: Option<String>,
+    place: Option<String>,
+    remedy: Option<String>,
+    resumable: bool,
+    cause: Option<String>,
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Parts { kind, what, stage, place, remedy, resumable, .. } = &*self.0;
+        let told = Told {
+            kind: *kind,
+            what: what.clone(),
+            stage: stage.clone(),
+            place: place.clone(),
+            remedy: remedy.clone(),
+            resumable: *resumable,
+            cause: self.cause(),
+        };
+        told.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Error, D::Error> {
+        let Told { kind, what, stage, place, remedy, resumable, cause } = Told::deserialize(deserializer)?;
+        let source = cause.map(Into::into);
+        Ok(Error(Box::new(Parts { kind, what, stage, place, remedy, resumable, source })))
     }
 }
 
