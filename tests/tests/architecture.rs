@@ -18,15 +18,16 @@ use serde_json::{Value, json};
 const ARROWS: &[(&str, &[&str])] = &[
     ("mapfold-grid", &[]),
     ("mapfold-store", &[]),
+    ("mapfold-wire", &[]), // decision 0009
     ("mapfold-plan", &["mapfold-grid", "mapfold-store"]),
     ("mapfold-coord", &["mapfold-store"]),
     ("mapfold-stac", &["mapfold-grid", "mapfold-store"]),
-    ("mapfold-engine", &["mapfold-plan", "mapfold-store", "mapfold-coord"]),
+    ("mapfold-engine", &["mapfold-plan", "mapfold-store", "mapfold-coord", "mapfold-wire"]),
     ("mapfold-raster", &["mapfold-plan", "mapfold-grid", "mapfold-store", "mapfold-stac"]),
     ("mapfold-vector", &["mapfold-plan", "mapfold-grid", "mapfold-store"]),
     ("mapfold-records", &["mapfold-plan", "mapfold-store"]),
     ("mapfold-watch", &["mapfold-coord"]),
-    ("mapfold-launch", &["mapfold-coord", "mapfold-store"]),
+    ("mapfold-launch", &["mapfold-coord", "mapfold-store", "mapfold-wire"]),
     (
         "mapfold",
         &[
@@ -39,6 +40,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "mapfold-stac",
             "mapfold-launch",
             "mapfold-watch",
+            "mapfold-wire",
             // decision 0005: the prelude re-exports GeoBox and Loc from where they are defined
             "mapfold-grid",
             "mapfold-store",
@@ -53,7 +55,8 @@ const DOORS: &[(&str, &[&str])] = &[
     ("differential-dataflow", &["mapfold-engine"]),
     ("object_store", &["mapfold-store"]),
     ("reqwest", &["mapfold-store"]),
-    ("rustls", &["mapfold-store"]),
+    ("rustls", &["mapfold-store", "mapfold-wire"]),
+    ("ring", &["mapfold-wire"]),
     ("gdal", &["mapfold-raster", "mapfold-vector"]),
     ("gdal-sys", &["mapfold-raster", "mapfold-vector"]),
 ];
