@@ -197,3 +197,20 @@ pub fn resident_peak(pid: u32) -> u64 {
     let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
     line.and_then(|l| l.split_whitespace().next()).and_then(|n| n.parse::<u64>().ok()).map_or(0, |kib| kib * 1024)
 }
+
+/// The living children of a process, oldest first.
+///
+/// # Panics
+/// When `/proc` cannot be read.
+pub fn children(pid: u32) -> Vec<u32> {
+    let parent = |child: u32| {
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
+        let mut after = stat.rsplit_once(") ")?.1.split(' ');
+        (after.next()? != "Z").then(|| after.next()?.parse::<u32>().ok())?
+    };
+    let all = fs::read_dir("/proc").expect("/proc can be read").flatten();
+    let mut found: Vec<u32> = all.filter_map(|e| e.file_name().to_str()?.parse().ok()).collect();
+    found.retain(|child| parent(*child) == Some(pid));
+    found.sort_unstable();
+    found
+}

@@ -16,6 +16,9 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let jobs = verbs::builtins();
+    if let Some(code) = mapfold::attend_if_called(&jobs) {
+        return code;
+    }
     let cmd = match command(&jobs) {
         Ok(cmd) => cmd,
         Err(e) => return mapfold::print_error(&e, false),

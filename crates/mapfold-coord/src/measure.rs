@@ -99,12 +99,18 @@ impl PhaseTimes {
 impl Serialize for PhaseTimes {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let spent = |phase: &Phase| self.nanos[*phase as usize] > 0;
+        if !serializer.is_human_readable() {
+            return self.nanos.serialize(serializer); // On the wire between processes: no names.
+        }
         serializer.collect_map(Phase::ALL.into_iter().filter(spent).map(|p| (p.name(), self.nanos[p as usize])))
     }
 }
 
 impl<'de> Deserialize<'de> for PhaseTimes {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<PhaseTimes, D::Error> {
+        if !deserializer.is_human_readable() {
+            return Ok(PhaseTimes { nanos: Deserialize::deserialize(deserializer)? });
+        }
         let spent = BTreeMap::<Phase, u64>::deserialize(deserializer)?;
         let mut times = PhaseTimes::default();
         for (phase, nanos) in spent {

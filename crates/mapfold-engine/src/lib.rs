@@ -14,14 +14,17 @@
 //! Deliberately absent: file formats, HTTP, starting processes.
 #![warn(missing_docs)]
 
+mod attend;
 mod batch;
 mod commit;
+mod crew;
 mod fetch;
 mod guard;
 mod link;
 mod measure;
 mod member;
 mod options;
+mod orders;
 mod outcome;
 mod parts;
 mod pool;
@@ -31,9 +34,12 @@ mod signal;
 mod streams;
 mod worker;
 
+pub use attend::{Door, FENCED, Line, attend, enlist};
+pub use crew::{Crew, Ended};
 pub use guard::{guarded, install_panic_hook};
 pub use measure::{Usage, peak_rss, usage};
 pub use options::{MemoryLimit, RunOptions, default_memory_limit};
-pub use outcome::{OutputDone, RunOutcome, StageDone};
+pub use orders::Orders;
+pub use outcome::{MemberDone, OutputDone, RunOutcome, StageDone};
 pub use run::run;
 pub use signal::Cancel;

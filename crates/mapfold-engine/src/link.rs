@@ -115,6 +115,9 @@ pub enum Mail {
 pub trait Post: Send + Sync {
     /// Takes the mail; never waits.
     fn post(&self, mail: Mail);
+
+    /// The member counts as lost: nothing more goes to it, and its line is cut.
+    fn close(&self) {}
 }
 
 /// A member's line to the coordinator.

@@ -1,6 +1,6 @@
 //! What a run may use.
 
-use crate::Cancel;
+use crate::{Cancel, Crew};
 use mapfold_coord::{EventLog, JobId, OnError};
 use mapfold_plan::memory::{Budget, Chunks};
 use std::sync::Arc;
@@ -34,6 +34,12 @@ pub struct RunOptions {
     pub cancel: Cancel,
     /// The job's name for machines; a random one when there is none.
     pub job: Option<JobId>,
+    /// Members as processes of their own; without, they are workers of this process.
+    pub crew: Option<Arc<dyn Crew>>,
+    /// Milliseconds of silence after which a member process is given up.
+    pub lost_after_ms: u64,
+    /// What the facade's part of a member needs to build the same plan, as JSON.
+    pub settings: String,
 }
 
 impl Default for RunOptions {
@@ -52,6 +58,9 @@ impl Default for RunOptions {
             events: Arc::new(EventLog::nowhere()),
             cancel: Cancel::default(),
             job: None,
+            crew: None,
+            lost_after_ms: 30_000,
+            settings: String::new(),
         }
     }
 }

@@ -32,6 +32,21 @@ pub struct RunOutcome {
     pub bytes_written: u64,
     /// What the user should know.
     pub warnings: Vec<String>,
+    /// What each member process used; empty when the workers were in this process.
+    pub members: Vec<MemberDone>,
+    /// Member processes that died and were replaced.
+    pub replaced: u64,
+}
+
+/// What a member process has used.
+#[derive(Clone, Copy, Debug)]
+pub struct MemberDone {
+    /// Which member.
+    pub member: u32,
+    /// CPU seconds.
+    pub usage: Usage,
+    /// Peak resident memory in bytes.
+    pub peak_bytes: u64,
 }
 
 /// An output that is there now.

@@ -4,10 +4,12 @@
 //! (in this process, or as processes of their own), keeps the commit log and publishes.
 
 use crate::commit::OutputRun;
-use crate::link::{Control, unpack};
+use crate::crew::{Crew, Hall};
+use crate::link::{Control, Vitals, unpack};
 use crate::member::Member;
 use crate::options::RunOptions;
-use crate::outcome::{OutputDone, RunOutcome, StageDone};
+use crate::orders::Orders;
+use crate::outcome::{MemberDone, OutputDone, RunOutcome, StageDone};
 use crate::shell::{Here, Shell};
 use crate::streams::Streams;
 use crate::worker;
@@ -37,7 +39,11 @@ pub fn run(plan: &Plan, opts: &RunOptions) -> Result<RunOutcome> {
     let used = measure::usage(began);
     let usage = measure::Usage { user: used.user - before.user, sys: used.sys - before.sys, wall: used.wall };
     ended(opts, &usage, &done);
-    done.map(|d| RunOutcome { usage, ..d })
+    done.map(|d| {
+        let members = d.members.iter().map(|m| m.usage);
+        let usage = members.fold(usage, |a, m| measure::Usage { user: a.user + m.user, sys: a.sys + m.sys, ..a });
+        RunOutcome { usage, ..d }
+    })
 }
 
 fn ended(opts: &RunOptions, usage: &measure::Usage, done: &Result<RunOutcome>) {
@@ -81,6 +87,8 @@ struct Run<'a> {
     stages: Vec<StageRun>,
     memory: Vec<StageMemory>,
     outputs: BTreeMap<usize, OutputRun>,
+    /// Member processes that died.
+    replaced: u64,
 }
 
 impl<'a> Run<'a> {
@@ -104,11 +112,15 @@ impl<'a> Run<'a> {
             }
         }
         let (stages, specs) = take_up(opts, &stages, &memory, &mut outputs)?;
-        let policy = Policy { on_error: opts.on_error, ..Policy::default() };
+        let patience = match opts.crew {
+            Some(_) => Policy { lost_after_ms: Some(opts.lost_after_ms), ..Policy::cluster() },
+            None => Policy::default(),
+        };
+        let policy = Policy { on_error: opts.on_error, ..patience };
         let coordinator = Coordinator::new(specs, policy).map_err(|e| Error::caused(Kind::Job, e))?;
         let streams = stages.iter().filter_map(|s| Some((s.id, s.streams.clone()?))).collect();
         let shell = Arc::new(Shell::new(coordinator, streams, opts.events.clone()));
-        Ok(Run { plan, opts, job_id, shell, stages, memory, outputs })
+        Ok(Run { plan, opts, job_id, shell, stages, memory, outputs, replaced: 0 })
     }
 
     fn go(mut self, began: Instant) -> Result<RunOutcome> {
@@ -128,7 +140,10 @@ impl<'a> Run<'a> {
         if self.outputs.len() == self.stages.len() && self.outputs.values().all(OutputRun::is_decided) {
             return Ok(());
         }
-        self.serve_here()?;
+        match self.opts.crew.clone() {
+            None => self.serve_here()?,
+            Some(crew) => self.serve_crew(crew)?,
+        }
         self.shell.take_failure().map_or(Ok(()), Err)
     }
 
@@ -151,6 +166,37 @@ impl<'a> Run<'a> {
         match at_work.join() {
             Ok(Some(e)) => Err(Error::job(format!("a timely worker stopped: {e}"))),
             _ => Ok(()),
+        }
+    }
+
+    /// Members in processes of their own.
+    fn serve_crew(&mut self, crew: Arc<dyn Crew>) -> Result<()> {
+        let members = self.opts.workers.max(1) as u32;
+        let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, self.orders(), members);
+        let hall = hall.inspect_err(|_| crew.stop())?;
+        while !self.shell.is_over() {
+            hall.welcome(Duration::from_millis(20));
+            self.shell.tick();
+            let fault = hall.replace_the_lost().err();
+            self.tick(fault);
+        }
+        hall.close();
+        self.replaced = hall.died();
+        self.tick(None);
+        Ok(())
+    }
+
+    fn orders(&self) -> Orders {
+        Orders {
+            name: self.opts.name.clone(),
+            params: self.opts.params.to_string(),
+            settings: self.opts.settings.clone(),
+            answers: self.plan.answers(),
+            fingerprint: self.plan.fingerprint(&self.opts.params),
+            threads: self.opts.threads,
+            memory_limit: self.opts.memory_limit,
+            chunks: self.opts.chunks,
+            alive_every_ms: (self.opts.lost_after_ms / 4).clamp(100, 2_000),
         }
     }
 
@@ -205,6 +251,15 @@ impl<'a> Run<'a> {
         self.outputs.values_mut().map(OutputRun::reveal).collect()
     }
 
+    fn members(&self) -> Vec<MemberDone> {
+        let done = |(id, v): (&MemberId, &Vitals)| MemberDone {
+            member: id.0,
+            usage: measure::Usage { user: v.user, sys: v.sys, wall: 0.0 },
+            peak_bytes: v.peak,
+        };
+        self.shell.vitals().iter().map(done).collect()
+    }
+
     fn outcome(self, began: Instant, outputs: Vec<OutputDone>) -> Result<RunOutcome> {
         let (mut stages, mut reports) = (Vec::new(), Vec::new());
         for s in &self.stages {
@@ -224,6 +279,7 @@ impl<'a> Run<'a> {
                 times: tally.times,
             });
         }
+        let members = self.members();
         Ok(RunOutcome {
             job: self.job_id,
             reports,
@@ -233,10 +289,13 @@ impl<'a> Run<'a> {
             counters: self.shell.counters(),
             skipped: self.shell.skipped(),
             usage: measure::Usage { wall: began.elapsed().as_secs_f64(), ..Default::default() },
-            peak_bytes: measure::peak_rss(),
+            peak_bytes: members.iter().map(|m| m.peak_bytes).max().unwrap_or_else(measure::peak_rss),
             predicted_peak_bytes: self.memory.iter().map(|m| m.peak).max().unwrap_or(0),
-            bytes_read: self.plan.stores().counters().bytes_read,
+            bytes_read: self.plan.stores().counters().bytes_read
+                + self.shell.vitals().values().map(|v| v.read).sum::<u64>(),
             warnings: self.plan.warnings(),
+            members,
+            replaced: self.replaced,
         })
     }
 }

@@ -13,6 +13,7 @@ use mapfold_plan::{Error, Kind};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 /// What the shell has counted of one stage.
 #[derive(Clone, Default)]
@@ -30,6 +31,7 @@ pub struct Tally {
 struct Inner {
     coord: Coordinator,
     boxes: HashMap<MemberId, Arc<dyn Post>>,
+    gone: Vec<MemberId>,
     vitals: BTreeMap<MemberId, Vitals>,
     streams: BTreeMap<StageId, Arc<Streams>>,
     /// What granted attempts wait with until their record is accepted.
@@ -46,6 +48,7 @@ pub struct Shell {
     inner: Mutex<Inner>,
     failed: AtomicBool,
     events: Arc<EventLog>,
+    began: Instant,
 }
 
 impl Shell {
@@ -54,6 +57,7 @@ impl Shell {
         let inner = Inner {
             coord,
             boxes: HashMap::new(),
+            gone: Vec::new(),
             vitals: BTreeMap::new(),
             streams,
             asked: HashMap::new(),
@@ -63,7 +67,7 @@ impl Shell {
             tally: BTreeMap::new(),
             skipped: 0,
         };
-        Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), events }
+        Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), events, began: Instant::now() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -91,17 +95,26 @@ impl Shell {
             }
             Said::Registered { at, made } => self.registered(member, at, made),
             Said::Failed { at, error, cause } => self.attempt_failed(member, at, error, cause),
-            Said::Alive(vitals) => drop(self.lock().vitals.insert(member, vitals)),
+            Said::Alive(vitals) => {
+                self.lock().vitals.insert(member, vitals);
+                self.tell(Event::Heartbeat { member, at_ms: self.now_ms() });
+            }
         }
     }
 
     /// A member is gone: its process ended, or its line.
     pub fn lost(&self, member: MemberId) {
-        let mut inner = self.lock();
-        inner.boxes.remove(&member);
-        inner.streams.values().for_each(|s| s.lose(member));
-        drop(inner);
+        self.lock().forget(member);
         self.tell(Event::MemberLost { member });
+    }
+
+    /// Time passes: members that have been silent for too long are lost.
+    pub fn tick(&self) {
+        self.tell(Event::Tick { now_ms: self.now_ms() });
+    }
+
+    fn now_ms(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Tells the coordinator and carries out what it answers.
@@ -202,6 +215,11 @@ impl Shell {
                 inner.end(at, &failure);
                 None
             }
+            Action::MemberGone { member } => {
+                inner.forget(member);
+                inner.gone.push(member);
+                None
+            }
             _ => None,
         }
     }
@@ -211,9 +229,19 @@ impl Shell {
         self.failed.load(SeqCst)
     }
 
-    /// Whether every split of every stage is done or skipped.
-    pub fn is_done(&self) -> bool {
-        self.lock().coord.is_complete()
+    /// Whether nothing is left to do: every split of every stage is done or skipped, or the job has failed.
+    pub fn is_over(&self) -> bool {
+        self.has_failed() || self.lock().coord.is_complete()
+    }
+
+    /// Members that were given up since the last call.
+    pub fn take_gone(&self) -> Vec<MemberId> {
+        std::mem::take(&mut self.lock().gone)
+    }
+
+    /// Splits registered so far.
+    pub fn splits_done(&self) -> u64 {
+        self.lock().coord.progress().done()
     }
 
     /// Entries to be written to the commit log.
@@ -253,6 +281,14 @@ impl Shell {
 }
 
 impl Inner {
+    /// No mail for it any more, and none of the parts that it holds is waited for.
+    fn forget(&mut self, member: MemberId) {
+        if let Some(post) = self.boxes.remove(&member) {
+            post.close();
+        }
+        self.streams.values().for_each(|s| s.lose(member));
+    }
+
     fn post(&self, member: MemberId, mail: Mail) {
         // A member that is gone has no box; what it was told is told to another.
         if let Some(post) = self.boxes.get(&member) {

@@ -6,6 +6,7 @@
 
 use crate::{Cut, Domain, Error, Place, Result, Stage};
 use mapfold_grid::Shape;
+use serde::{Deserialize, Serialize};
 
 /// Bytes of a process that no split accounts for: code, runtimes, allocator slack. Measured (docs: benchmarks).
 pub const BASE: u64 = 24 << 20;
@@ -20,7 +21,7 @@ pub struct Budget {
 }
 
 /// How `--chunks` asks for windows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Chunks {
     /// As large as serves speed, as small as memory asks.
     #[default]

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 pub struct StageId(pub u32);
 
 /// What the run options say to planning.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, serde::Deserialize)]
 pub struct PlanOptions {
     /// Partitions of every exchange; default from the input's bytes.
     pub partitions: Option<u32>,

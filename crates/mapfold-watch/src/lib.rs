@@ -24,6 +24,6 @@ mod text;
 
 pub use meter::{Meter, PIXELS, StageMeter};
 pub use progress::{Progress, ProgressOptions};
-pub use report::{MemoryReport, OutputReport, RunReport, StageReport};
+pub use report::{MemberReport, MemoryReport, OutputReport, RunReport, StageReport};
 pub use style::{Style, colour_on_stderr, colour_on_stdout};
 pub use table::{Align, Table};

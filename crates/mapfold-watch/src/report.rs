@@ -27,6 +27,10 @@ pub struct RunReport {
     pub workers: usize,
     /// Threads of the compute pool, per worker.
     pub threads: usize,
+    /// Member processes that died, or stood still, and were replaced.
+    pub replaced: u64,
+    /// What each member process used; empty when there was one process.
+    pub members: Vec<MemberReport>,
     /// Stages in the order they were planned.
     pub stages: Vec<StageReport>,
     /// What was made.
@@ -71,6 +75,19 @@ pub struct StageReport {
     pub bytes_written: u64,
 }
 
+/// What one member process used.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MemberReport {
+    /// Which member.
+    pub member: u32,
+    /// CPU time in user mode.
+    pub user_seconds: f64,
+    /// CPU time in the kernel.
+    pub sys_seconds: f64,
+    /// Most resident at once (VmHWM).
+    pub peak_bytes: u64,
+}
+
 /// Something the run made.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct OutputReport {
@@ -105,6 +122,8 @@ impl RunReport {
             sys_seconds: 0.0,
             workers: 1,
             threads: 1,
+            replaced: 0,
+            members: Vec::new(),
             stages: Vec::new(),
             outputs: Vec::new(),
             counters: Counters::default(),

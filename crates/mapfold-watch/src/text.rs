@@ -29,6 +29,9 @@ impl RunReport {
         if self.workers > 1 {
             who = format!("{}, {who} each", plural(self.workers, "worker"));
         }
+        if self.replaced > 0 {
+            who += &format!(", {} replaced", self.replaced);
+        }
         format!(
             "{}: {} {after} {} (user {}, sys {}, {who})",
             Style::Strong.paint(&self.job, colour),

@@ -1,23 +1,28 @@
 //! From a job function to a program: arguments, plan, run, report, exit code.
 
 use crate::args::{Color, RunArgs};
-use crate::{Error, Result, describe, says};
+use crate::{Error, Result, describe, member, says};
 use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
 use mapfold_coord::{EventLog, JobId};
 use mapfold_engine::{RunOptions, RunOutcome};
 use mapfold_plan::{Kind, Plan, explain};
 use mapfold_store::Stores;
 use mapfold_watch::{Progress, ProgressOptions};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 /// Turns a job function into a program: `fn main() -> ExitCode { mapfold::main(ndvi) }`.
 ///
 /// The program has the job's own parameters and the run options (`--help` shows both).
-pub fn main<P: Parser + Serialize>(job: impl Fn(P, &Plan) -> Result<()> + Send + Sync + 'static) -> ExitCode {
+pub fn main<P: Parser + Serialize + DeserializeOwned>(
+    job: impl Fn(P, &Plan) -> Result<()> + Send + Sync + 'static,
+) -> ExitCode {
     let name = program_name();
     let entry = Builtin::new(&name, job);
+    if let Some(code) = member::attend_if_called(std::slice::from_ref(&entry)) {
+        return code;
+    }
     let matches = match entry.command() {
         Ok(cmd) => cmd.get_matches(),
         Err(e) => return says::print_error(&e, false),
@@ -31,22 +36,27 @@ fn program_name() -> String {
 }
 
 type RunFn = Box<dyn Fn(&str, &ArgMatches) -> ExitCode + Send + Sync>;
+type PlanFn = Box<dyn Fn(&str, &Plan) -> Result<()> + Send + Sync>;
 
 /// A job linked into another program, such as the `mapfold` command.
 pub struct Builtin {
     name: String,
     own: Command,
     run: RunFn,
+    plan: PlanFn,
 }
 
 impl Builtin {
     /// A job under a name.
-    pub fn new<P: Parser + Serialize>(
+    pub fn new<P: Parser + Serialize + DeserializeOwned>(
         name: &str,
         job: impl Fn(P, &Plan) -> Result<()> + Send + Sync + 'static,
     ) -> Builtin {
         let own = P::command().name(name.to_string());
         let described = own.clone();
+        let job = Arc::new(job);
+        let again = job.clone();
+        let plan = move |params: &str, plan: &Plan| again(serde_json::from_str(params)?, plan);
         let run = move |name: &str, m: &ArgMatches| {
             let parsed = RunArgs::from_arg_matches(m);
             let args = match parsed {
@@ -57,16 +67,21 @@ impl Builtin {
                 return says::print_json(&describe::schema(&described));
             }
             match P::from_arg_matches(m) {
-                Ok(params) => finish(&args, run_job(name, &job, params, &args)),
+                Ok(params) => finish(&args, run_job(name, &*job, params, &args)),
                 Err(e) => e.exit(),
             }
         };
-        Builtin { name: name.to_string(), own, run: Box::new(run) }
+        Builtin { name: name.to_string(), own, run: Box::new(run), plan: Box::new(plan) }
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Calls the job with parameters as they travelled to a member process.
+    pub(crate) fn plan(&self, params: &str, plan: &Plan) -> Result<()> {
+        (self.plan)(params, plan)
     }
 
     /// What it does, in one line.
@@ -153,6 +168,8 @@ pub fn run_job<P: Serialize>(
     events.subscribe(Arc::new(progress.clone()));
     opts.events = Arc::new(events);
     opts.job = Some(id);
+    opts.settings = args.settings()?;
+    opts.crew = member::crew(args, &id)?;
     let done = mapfold_engine::run(&plan, &opts);
     progress.finish();
     done.map(|d| Done::Ran(Box::new(d), opts))

@@ -9,6 +9,7 @@ use mapfold_plan::PlanOptions;
 use mapfold_plan::memory::Chunks;
 use mapfold_raster::write::{BigTiff, Compress, Format, MaskChoice, Overviews, Predictor, Resampling};
 use mapfold_raster::{ReadOptions, Scale, WriteOverrides};
+use serde::{Deserialize, Serialize};
 
 /// Where a job runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -16,6 +17,8 @@ pub enum Mode {
     /// In this process.
     #[default]
     Standalone,
+    /// In several processes of this machine.
+    Pseudo,
 }
 
 /// When to colour.
@@ -46,10 +49,16 @@ pub struct RunArgs {
     /// Where to run
     #[arg(long, value_enum, default_value_t, help_heading = "Run options")]
     pub mode: Mode,
-    /// Compute threads [default: all cores]
+    /// Processes in the modes that have several [default: 2]
+    #[arg(long, value_name = "N", alias = "num-executors", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Run options")]
+    pub workers: Option<u32>,
+    /// Seconds of silence after which a member process is given up and replaced
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Run options")]
+    pub member_timeout: u64,
+    /// Compute threads of each process [default: all cores, divided by --workers]
     #[arg(long, value_name = "N", alias = "executor-cores", help_heading = "Run options")]
     pub threads: Option<usize>,
-    /// Memory of the process: 256MiB, 4GiB, 4GB (10⁹) [default: 70 % of this machine]
+    /// Memory of each process: 256MiB, 4GiB, 4GB (10⁹) [default: 70 % of this machine, divided by --workers]
     #[arg(
         long,
         value_name = "SIZE",
@@ -161,6 +170,14 @@ pub struct WriteArgs {
     pub bigtiff: Option<BigTiff>,
 }
 
+/// The options that planning depends on, as they travel to member processes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Settings {
+    pub(crate) plan: PlanOptions,
+    pub(crate) read: ReadOptions,
+    pub(crate) write: WriteOverrides,
+}
+
 fn numbers<N: std::str::FromStr>(text: &str, what: &str) -> Result<Vec<N>, String> {
     let one = |w: &str| w.trim().parse::<N>().map_err(|_| format!("{w:?} in {text:?} is not a number; write {what}"));
     text.split(',').map(one).collect()
@@ -234,6 +251,27 @@ impl RunArgs {
         }
     }
 
+    /// Processes that attempt splits.
+    fn processes(&self) -> Result<usize> {
+        match (self.mode, self.workers) {
+            (Mode::Standalone, None | Some(1)) => Ok(1),
+            (Mode::Standalone, Some(n)) => {
+                let what = format!("--workers {n}: standalone mode is one process");
+                Err(Error::usage(what).with_remedy("add --mode pseudo, or give --threads"))
+            }
+            (Mode::Pseudo, n) => Ok(n.unwrap_or(2) as usize),
+        }
+    }
+
+    /// What a member process needs to build the same plan, as JSON.
+    ///
+    /// # Errors
+    /// Never for options that were parsed.
+    pub fn settings(&self) -> Result<String> {
+        let (plan, read, write) = (self.plan_options(), self.read_options(), self.write_overrides());
+        Ok(serde_json::to_string(&Settings { plan, read, write })?)
+    }
+
     /// What the engine gets.
     ///
     /// # Errors
@@ -245,20 +283,24 @@ impl RunArgs {
         if self.resume && self.overwrite {
             return Err(Error::usage("--resume goes on, --overwrite starts over: give one of them"));
         }
-        let threads = self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let workers = self.processes()?;
+        let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = self.threads.unwrap_or_else(|| (cores() / workers).max(1));
         let on_error = match self.on_error {
             OnErrorArg::Fail => OnError::Fail,
             OnErrorArg::Skip => OnError::Skip { max: self.max_bad_splits },
         };
         Ok(RunOptions {
             threads,
-            memory_limit: self.memory_limit.map_or_else(default_memory_limit, |m| m.0),
+            workers,
+            memory_limit: self.memory_limit.map_or_else(|| default_memory_limit() / workers as u64, |m| m.0),
             chunks: self.chunks,
             name: name.to_string(),
             params,
             resume: self.resume,
             overwrite: self.overwrite,
             on_error,
+            lost_after_ms: 1000 * self.member_timeout,
             ..RunOptions::default()
         })
     }

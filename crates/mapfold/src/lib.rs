@@ -51,6 +51,7 @@
 pub use mapfold_coord as coord;
 pub use mapfold_engine as engine;
 pub use mapfold_grid as grid;
+pub use mapfold_launch as launch;
 pub use mapfold_plan as plan;
 pub use mapfold_raster as raster;
 pub use mapfold_store as store;
@@ -59,12 +60,14 @@ pub use mapfold_watch as watch;
 mod app;
 mod args;
 mod describe;
+mod member;
 mod says;
 pub mod testing;
 
 pub use app::{Builtin, main, run_job};
 pub use args::RunArgs;
 pub use mapfold_plan::{Error, Result};
+pub use member::attend_if_called;
 pub use says::{print_error, set_up_logging};
 
 /// `numerator / denominator`, NaN (so: nodata) where the denominator is 0. For indices: 0/0 and x/0 are no numbers.

@@ -5,7 +5,7 @@ use crate::Error;
 use crate::args::RunArgs;
 use mapfold_engine::{RunOptions, RunOutcome};
 use mapfold_plan::Reported;
-use mapfold_watch::{Align, MemoryReport, OutputReport, RunReport, StageReport, Table};
+use mapfold_watch::{Align, MemberReport, MemoryReport, OutputReport, RunReport, StageReport, Table};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::io::{IsTerminal, Write};
@@ -72,7 +72,14 @@ fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
         mapfold_coord::events::Outcome::Committed
     };
     (r.wall_seconds, r.user_seconds, r.sys_seconds) = (outcome.usage.wall, outcome.usage.user, outcome.usage.sys);
-    (r.workers, r.threads) = (opts.workers, opts.threads);
+    (r.workers, r.threads, r.replaced) = (opts.workers, opts.threads, outcome.replaced);
+    let member = |m: &mapfold_engine::MemberDone| MemberReport {
+        member: m.member,
+        user_seconds: m.usage.user,
+        sys_seconds: m.usage.sys,
+        peak_bytes: m.peak_bytes,
+    };
+    r.members = outcome.members.iter().map(member).collect();
     let stage = |(i, s): (usize, &mapfold_engine::StageDone)| StageReport {
         stage: i as u32,
         label: s.label.clone(),

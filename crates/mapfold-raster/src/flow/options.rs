@@ -2,9 +2,10 @@
 
 use crate::write::{BigTiff, Compress, Format, MaskChoice, Overviews, Predictor, Resampling, WriteOptions};
 use mapfold_grid::{DType, Window};
+use serde::{Deserialize, Serialize};
 
 /// What is done with a band's scale and offset.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Scale {
     /// Values become `stored x scale + offset` when they are loaded as floats; integers are loaded as stored.
     #[default]
@@ -26,7 +27,7 @@ impl std::str::FromStr for Scale {
 }
 
 /// What all raster readers understand; handed to the plan by the command line ([`mapfold_plan::Plan::set`]).
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReadOptions {
     /// Scale and offset.
     pub scale: Scale,
@@ -37,7 +38,7 @@ pub struct ReadOptions {
 }
 
 /// What the command line says to all raster writers; `None` leaves the job's own choice.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct WriteOverrides {
     /// `--format`
     pub format: Option<Format>,

@@ -1,0 +1,195 @@
+//! A member process: it comes through the door, takes its orders, attempts splits and goes.
+//!
+//! The control connection is its lease of life: when the line breaks, or the coordinator is silent on it because it is
+//! gone, the process ends at once. It may hold granted work; whoever replaces it does that again, and what it wrote
+//! lies where nothing counts.
+
+use crate::link::{Control, Mail, Post, Said, Vitals};
+use crate::measure;
+use crate::member::{Member, Postbox};
+use crate::orders::Orders;
+use crate::worker;
+use mapfold_coord::JobId;
+use mapfold_plan::memory::Budget;
+use mapfold_plan::{Error, Kind, Plan, Result};
+use mapfold_wire::{Conn, Cover, Facts, Identity, Purpose, Token, Who, dial, read_frame, write_frame};
+use std::io::{BufReader, Write};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Largest frame either end believes: a plan's recorded answers, or the pieces of a partition.
+pub const FRAME_CAP: u32 = 1 << 30;
+/// How long a member tries to reach the coordinator.
+const ARRIVE_WITHIN: Duration = Duration::from_secs(60);
+/// Exit code of a process that has lost its coordinator.
+pub const FENCED: i32 = 75;
+
+/// Where the coordinator is found, and as whom.
+pub struct Door {
+    /// HOST:PORT.
+    pub address: String,
+    /// The job.
+    pub job: JobId,
+    /// Which member this process is.
+    pub member: u32,
+    /// The secret of the job.
+    pub token: Token,
+}
+
+impl Door {
+    /// What one end says of itself on the control connection. Members come and go, and learn the plan behind the door.
+    pub fn identity(&self, who: Who) -> Identity {
+        let facts = Facts { job: self.job.number(), plan: 0, generation: 0, members: 0, who };
+        Identity { token: self.token.clone(), facts, purpose: Purpose::Control, cover: Cover::Plain }
+    }
+}
+
+/// A member's line to its coordinator.
+pub struct Line {
+    conn: Conn,
+    reader: BufReader<Conn>,
+}
+
+/// Goes through the door and takes the orders.
+///
+/// # Errors
+/// When nobody is there, or the other end is not this job's coordinator.
+pub fn enlist(door: &Door) -> Result<(Orders, Line)> {
+    let (me, until) = (door.identity(Who::Member(door.member)), Instant::now() + ARRIVE_WITHIN);
+    let peer = dial(&door.address, &me, Who::Coordinator, until, &AtomicBool::new(false))?;
+    let mut reader = BufReader::new(peer.conn.clone());
+    let orders = read_frame(&mut reader, FRAME_CAP)?;
+    let orders = orders.ok_or_else(|| Error::job("the coordinator has gone before it gave orders"))?;
+    Ok((orders, Line { conn: peer.conn, reader }))
+}
+
+/// Attempts splits of `plan` until the job is over.
+///
+/// # Errors
+/// When the plan is not the one that was ordered, does not fit the memory, or a worker stops.
+pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
+    crate::install_panic_hook();
+    let (control, said) = Remote::new();
+    let writer = std::thread::spawn({
+        let conn = line.conn.clone();
+        move || send_all(&said, conn)
+    });
+    let told = plan.fingerprint(&serde_json::from_str(&orders.params)?);
+    if told != orders.fingerprint {
+        return Err(Error::new(
+            Kind::Job,
+            "this member's plan is not the coordinator's: another program, or planning that is not deterministic",
+        ));
+    }
+    let budget = Budget { limit: orders.memory_limit, threads: orders.threads as u64 };
+    let memory = plan.stages().iter().map(|s| budget.plan(s.as_ref(), orders.chunks)).collect::<Result<Vec<_>>>()?;
+    let lines: Vec<Arc<dyn Control>> = vec![control.clone()];
+    let (member, boxes) = Member::new(plan, &memory, (orders.threads, orders.memory_limit), lines);
+    let member = Arc::new(member);
+    let [postbox] = boxes.as_slice() else { return Err(Error::job("a member process has one worker")) };
+    hear_all(line.reader, postbox.clone(), control.clone());
+    let at_work = worker::start(1, &member)?;
+    while !at_work.is_finished() {
+        std::thread::park_timeout(Duration::from_millis(orders.alive_every_ms));
+        control.say(Said::Alive(vitals(&member)));
+    }
+    member.writer.wait_idle();
+    control.say(Said::Alive(vitals(&member)));
+    control.close();
+    let _ = writer.join();
+    match at_work.join() {
+        Ok(Some(e)) => Err(Error::job(format!("a timely worker stopped: {e}"))),
+        _ => Ok(()),
+    }
+}
+
+fn vitals(member: &Member) -> Vitals {
+    let used = measure::usage(Instant::now());
+    let read = member.stores.counters().bytes_read;
+    Vitals { user: used.user, sys: used.sys, peak: measure::peak_rss(), read }
+}
+
+/// The member's end of the line: words are queued and sent by a thread of their own.
+struct Remote {
+    queue: Mutex<Option<Sender<Said>>>,
+    failed: AtomicBool,
+    leaving: AtomicBool,
+}
+
+impl Remote {
+    fn new() -> (Arc<Remote>, Receiver<Said>) {
+        let (queue, said) = channel();
+        let remote =
+            Remote { queue: Mutex::new(Some(queue)), failed: AtomicBool::new(false), leaving: AtomicBool::new(false) };
+        (Arc::new(remote), said)
+    }
+
+    /// No more words; those that are queued are still sent.
+    fn close(&self) {
+        self.leaving.store(true, SeqCst);
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+impl Control for Remote {
+    fn say(&self, said: Said) {
+        if let Some(queue) = &*self.queue.lock().unwrap_or_else(PoisonError::into_inner) {
+            let _ = queue.send(said); // The sending thread ends only with the process.
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        self.failed.load(SeqCst)
+    }
+}
+
+/// Sends what is queued, many words in one write; a line that takes nothing more is a line that is cut.
+fn send_all(said: &Receiver<Said>, conn: Conn) {
+    if let Err(e) = send_queue(said, conn.clone()) {
+        end_fenced(&format!("the line to the coordinator is cut ({e})"));
+    }
+    let _ = conn.shutdown(std::net::Shutdown::Write);
+}
+
+/// Writes everything that comes out of a queue as frames until the queue is closed.
+///
+/// # Errors
+/// Those of the connection.
+pub fn send_queue<T: serde::Serialize>(queue: &Receiver<T>, mut conn: Conn) -> std::io::Result<()> {
+    let mut frames = Vec::new();
+    while let Ok(first) = queue.recv() {
+        frames.clear();
+        for value in std::iter::once(first).chain(queue.try_iter().take(256)) {
+            write_frame(&mut frames, &value, FRAME_CAP).map_err(std::io::Error::other)?;
+        }
+        conn.write_all(&frames)?;
+        conn.flush()?;
+    }
+    Ok(())
+}
+
+/// Posts the coordinator's mail on a thread of its own, and ends the process when the line breaks.
+fn hear_all(mut reader: BufReader<Conn>, postbox: Arc<Postbox>, control: Arc<Remote>) {
+    std::thread::spawn(move || {
+        loop {
+            match read_frame::<Mail>(&mut reader, FRAME_CAP) {
+                Ok(Some(mail)) => {
+                    if mail == Mail::Stop {
+                        control.failed.store(true, SeqCst);
+                    }
+                    postbox.post(mail);
+                }
+                _ if control.leaving.load(SeqCst) => return,
+                _ => end_fenced("the coordinator is gone"),
+            }
+        }
+    });
+}
+
+/// Nothing that this process could still do would count.
+fn end_fenced(why: &str) -> ! {
+    tracing::warn!("{why}: this member ends");
+    std::process::exit(FENCED);
+}

@@ -1,0 +1,28 @@
+//! What a member process is told when it arrives: enough to build the same plan, and how much it may use.
+
+use mapfold_plan::Answer;
+use mapfold_plan::memory::Chunks;
+use serde::{Deserialize, Serialize};
+
+/// The first frame on the control connection, from the coordinator.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Orders {
+    /// The job's name.
+    pub name: String,
+    /// Its parameters as JSON, with their secrets: never logged.
+    pub params: String,
+    /// The facade's own options as JSON (readers, writers, planner).
+    pub settings: String,
+    /// What planning asked and was answered; the member asks nobody.
+    pub answers: Vec<Answer>,
+    /// The plan that must come out.
+    pub fingerprint: u128,
+    /// Compute threads.
+    pub threads: usize,
+    /// Memory of the process.
+    pub memory_limit: u64,
+    /// Windows that splits are computed in.
+    pub chunks: Chunks,
+    /// Milliseconds between two signs of life.
+    pub alive_every_ms: u64,
+}

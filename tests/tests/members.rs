@@ -1,0 +1,153 @@
+//! Members as processes of their own: the same bytes for any number of them, whatever dies.
+#![allow(clippy::unwrap_used)]
+
+use mapfold_tests::Desk;
+use mapfold_tests::desk::{Running, children};
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const WORK: &str = "--format gtiff --compress deflate --level 12 --tile 256 --blocksize 256";
+
+/// Some seconds of work in 64 or 256 splits.
+fn job(desk: &Desk) -> String {
+    let size = if cfg!(debug_assertions) { 2048 } else { 4096 };
+    format!("run ndvi {} --out out.tif {WORK}", desk.scene(size))
+}
+
+/// Splits in the commit log of a running job.
+fn records(desk: &Desk) -> usize {
+    std::fs::read_dir(desk.path(".out.tif.mapfold/log")).map_or(0, Iterator::count)
+}
+
+fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !is() {
+        assert!(began.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn signal(name: &str, pid: u32) {
+    // It may have ended meanwhile.
+    let _ = Command::new("kill").args([format!("-{name}"), pid.to_string()]).output();
+}
+
+fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+/// Starts it and waits until some splits are committed.
+fn started(desk: &Desk, line: &str) -> Running {
+    let mut run = desk.start(line);
+    wait_for("a committed split", || {
+        assert!(!run.ended(), "over before it could be disturbed");
+        records(desk) >= 4
+    });
+    run
+}
+
+#[test]
+fn any_number_of_members_gives_the_bytes_of_one_process() {
+    let desk = Desk::new();
+    let scene = desk.scene(1024);
+    for format in ["cog", "gtiff"] {
+        let line = |out: &str, more: &str| format!("run ndvi {scene} --out {out} --tile 512 --format {format} {more}");
+        desk.run(&line("one.tif", "--overwrite")).fine();
+        for (workers, threads) in [(1, 2), (2, 1), (3, 2), (4, 1)] {
+            let more = format!("--mode pseudo --workers {workers} --threads {threads} --overwrite --json");
+            let done = desk.run(&line("many.tif", &more)).fine().json();
+            assert_eq!(done["run"]["workers"], workers, "{done}");
+            assert!(desk.bytes("one.tif") == desk.bytes("many.tif"), "{format}, {workers} x {threads} differ");
+        }
+    }
+    assert_eq!(desk.names(), ["many.tif", "one.tif"], "nothing beside the outputs");
+}
+
+#[test]
+fn members_that_are_killed_are_replaced_and_change_nothing() {
+    let desk = Desk::new();
+    let line = job(&desk);
+    let mut run = started(&desk, &format!("{line} --mode pseudo --workers 4 --threads 1 --json"));
+    let mut killed = 0;
+    for turn in 0_usize.. {
+        let members = children(run.pid());
+        if run.ended() || killed == 8 {
+            break;
+        }
+        // Not faster than splits are done: members that never finish one are a reason to give up.
+        let done = records(&desk);
+        if let Some(pid) = members.get(turn % members.len().max(1)) {
+            signal("KILL", *pid);
+            killed += 1;
+        }
+        wait_for("progress", || records(&desk) > done || run.ended());
+    }
+    let done = run.wait().fine().json();
+    assert!(killed >= 3, "only {killed} were killed before the end: {done}");
+    assert_eq!(done["run"]["replaced"].as_u64(), Some(killed), "each is named in the report: {done}");
+    desk.run(&line.replace("out.tif", "undisturbed.tif")).fine();
+    assert!(desk.bytes("out.tif") == desk.bytes("undisturbed.tif"), "bytes differ after {killed} kills");
+}
+
+#[test]
+fn a_member_that_stands_still_is_replaced_and_changes_nothing_when_it_wakes() {
+    let desk = Desk::new();
+    let line = job(&desk);
+    let mut run = started(&desk, &format!("{line} --mode pseudo --workers 2 --threads 1 --member-timeout 1 --json"));
+    let zombie = children(run.pid())[0];
+    signal("STOP", zombie);
+    wait_for("the replacement", || children(run.pid()).len() > 2 || run.ended());
+    let at = records(&desk);
+    wait_for("progress", || records(&desk) > at || run.ended());
+    signal("CONT", zombie);
+    let done = run.wait().fine().json();
+    assert!(done["run"]["replaced"].as_u64() >= Some(1), "{done}");
+    assert!(!lives(zombie), "it has ended by itself");
+    desk.run(&line.replace("out.tif", "undisturbed.tif")).fine();
+    assert!(desk.bytes("out.tif") == desk.bytes("undisturbed.tif"), "bytes differ");
+}
+
+#[test]
+fn a_killed_coordinator_takes_its_members_along_and_its_job_goes_on() {
+    let desk = Desk::new();
+    let line = job(&desk);
+    let run = started(&desk, &format!("{line} --mode pseudo --workers 2 --threads 1"));
+    let members = children(run.pid());
+    assert_eq!(members.len(), 2);
+    run.signal("KILL");
+    run.wait();
+    wait_for("no member is left", || !members.iter().any(|pid| lives(*pid)));
+    assert_eq!(desk.names(), [".out.tif.mapfold"], "nothing is visible");
+    // It goes on in the other mode: nothing in what is kept depends on who did it.
+    let done = desk.run(&format!("{line} --resume --json")).fine().json();
+    assert!(done["run"]["stages"][0]["earlier"].as_u64() > Some(0), "{done}");
+    desk.run(&line.replace("out.tif", "undisturbed.tif")).fine();
+    assert!(desk.bytes("out.tif") == desk.bytes("undisturbed.tif"), "bytes differ after --resume");
+}
+
+#[test]
+fn ctrl_c_leaves_no_process_and_no_output() {
+    let desk = Desk::new();
+    let line = job(&desk);
+    let run = started(&desk, &format!("{line} --mode pseudo --workers 3 --threads 1"));
+    let members = children(run.pid());
+    let began = Instant::now();
+    run.signal("INT");
+    let ran = run.wait().refused(130, &["interrupted", "--resume"]);
+    assert!(began.elapsed() < Duration::from_secs(10), "slow to stop: {ran}");
+    assert!(!members.iter().any(|pid| lives(*pid)), "a member lives: {ran}");
+    assert_eq!(desk.names(), [".out.tif.mapfold"], "nothing is visible");
+    assert!(PathBuf::from(desk.path(".out.tif.mapfold")).exists());
+}
+
+#[test]
+fn a_member_that_cannot_start_its_work_is_an_error_with_the_end_of_its_log() {
+    let desk = Desk::new();
+    let scene = desk.scene(512);
+    // Too little for the plan of a member, while the coordinator has planned with the same figure: refused at once.
+    let ran = desk.run(&format!("run ndvi {scene} --out out.tif --mode pseudo --memory-limit 8MiB"));
+    ran.refused(1, &["--memory-limit"]);
+    assert!(desk.names().is_empty(), "nothing is left");
+}
