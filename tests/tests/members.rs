@@ -141,13 +141,3 @@ fn ctrl_c_leaves_no_process_and_no_output() {
     assert_eq!(desk.names(), [".out.tif.mapfold"], "nothing is visible");
     assert!(PathBuf::from(desk.path(".out.tif.mapfold")).exists());
 }
-
-#[test]
-fn a_member_that_cannot_start_its_work_is_an_error_with_the_end_of_its_log() {
-    let desk = Desk::new();
-    let scene = desk.scene(512);
-    // Too little for the plan of a member, while the coordinator has planned with the same figure: refused at once.
-    let ran = desk.run(&format!("run ndvi {scene} --out out.tif --mode pseudo --memory-limit 8MiB"));
-    ran.refused(1, &["--memory-limit"]);
-    assert!(desk.names().is_empty(), "nothing is left");
-}
