@@ -68,3 +68,22 @@ fn what_a_run_leaves_in_its_journal_and_report_holds_no_secret() {
     }
     assert!(!String::from_utf8_lossy(&desk.bytes("out.tif")).contains("tell-nobody"), "in the output");
 }
+
+#[test]
+fn a_url_that_was_signed_anew_is_the_same_input() {
+    let desk = Desk::new();
+    let scene = desk.scene(300);
+    let at = serve(site(&desk, &scene));
+    let plan = |red: &str| {
+        let line = format!("run ndvi --red {at}/{red} --nir @list.txt --out out.tif --explain --json");
+        desk.run(&line).fine().json()["fingerprint"].as_str().unwrap().to_owned()
+    };
+    let list = |query: &str| std::fs::write(desk.path("list.txt"), format!("{at}/nir.tif?{query}")).unwrap();
+    list("sig=one&se=2026-01-01");
+    let first = plan("red.tif?sig=one&se=2026-01-01");
+    list("sig=another-one&se=2026-01-02");
+    assert_eq!(plan("red.tif?sig=two&se=2026-01-02"), first);
+    list("sig=another-one&se=2026-01-02&v=2");
+    assert_ne!(plan("red.tif?sig=two&se=2026-01-02"), first, "what is not a secret counts");
+    assert_ne!(plan("nir.tif?sig=one&se=2026-01-01"), first);
+}

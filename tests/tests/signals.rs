@@ -128,3 +128,21 @@ fn resume_of_another_command_is_refused() {
     desk.run(&format!("{line} --resume --eps 1")).refused(3, &["out.tif", "--overwrite"]);
     assert_eq!(desk.names(), [".out.tif.mapfold"], "the interrupted run can still be resumed");
 }
+
+#[test]
+fn a_run_goes_on_with_urls_that_were_signed_anew() {
+    let desk = Desk::new();
+    let line = job(&desk);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let (red, nir) = (words[3], words[5]);
+    let files = [("/red.tif".to_string(), desk.bytes(red)), ("/nir.tif".to_string(), desk.bytes(nir))];
+    let at = mapfold_tests::http::serve(mapfold_tests::http::Site::Files(files.into()));
+    let signed = |with: &str| {
+        let red_url = format!("{at}/red.tif?sig={with}&se={with}");
+        line.replace(red, &red_url).replace(nir, &format!("{at}/nir.tif?token={with}"))
+    };
+    let run = started(&desk, &signed("monday"));
+    run.signal("KILL");
+    run.wait();
+    goes_on(&desk, &line, &format!("{} --resume --json", signed("tuesday-and-longer")));
+}

@@ -123,7 +123,7 @@ impl OutputRun {
     fn claim(&mut self, plan: &Plan, job: &JobId, opts: &RunOptions) -> Result<()> {
         let folder = JobFolder::claim(&self.stores, self.loc(), job, opts.overwrite).map_err(coord_error)?;
         let written = folder.write_plan(
-            &json!({ "identity": identity(plan, &opts.params), "overwrite": opts.overwrite, "params": crate::run::redacted(&opts.params) }),
+            &json!({ "identity": identity(plan, &opts.params), "overwrite": opts.overwrite, "params": mapfold_plan::redacted(&opts.params) }),
         );
         written.map_err(coord_error)?;
         self.folder = Some(folder);

@@ -18,7 +18,7 @@ pub struct RunOptions {
     pub chunks: Chunks,
     /// Name of the job, for people.
     pub name: String,
-    /// Its parameters, free of secrets; part of the fingerprint.
+    /// Its parameters; without their secrets, part of the fingerprint.
     pub params: serde_json::Value,
     /// Go on with an unfinished run of the same job.
     pub resume: bool,

@@ -336,23 +336,12 @@ fn check_space(plan: &Plan, stages: &[Arc<dyn Stage>]) -> Result<()> {
 }
 
 fn announce(opts: &RunOptions, id: JobId) {
-    let params = match redacted(&opts.params) {
+    let params = match mapfold_plan::redacted(&opts.params) {
         serde_json::Value::Object(o) => o.into_iter().collect(),
         _ => BTreeMap::new(),
     };
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
     opts.events.emit(&JobEvent::JobStarted { id, name: opts.name.clone(), params, pid: std::process::id(), host });
-}
-
-/// Parameters without secrets: every URL in them redacted.
-pub fn redacted(value: &serde_json::Value) -> serde_json::Value {
-    use serde_json::Value;
-    match value {
-        Value::String(s) => Value::String(mapfold_store::redact(s)),
-        Value::Array(a) => Value::Array(a.iter().map(redacted).collect()),
-        Value::Object(o) => Value::Object(o.iter().map(|(k, v)| (k.clone(), redacted(v))).collect()),
-        other => other.clone(),
-    }
 }
 
 /// The stages with what earlier runs committed of them: streams are opened, and specs made for the coordinator.

@@ -37,11 +37,56 @@ impl RasterDomain {
     }
 }
 
+/// Several grounds side by side: those of a union of flows. Splits and scenes are numbered through, ground by ground.
+#[derive(Clone, Debug)]
+pub struct RasterDomains {
+    grounds: Vec<RasterDomain>,
+    /// Splits before each ground, and all of them at the end.
+    splits: Vec<u64>,
+    /// Scenes before each ground.
+    scenes: Vec<usize>,
+}
+
+impl RasterDomains {
+    /// In this order.
+    pub fn new(grounds: Vec<RasterDomain>) -> RasterDomains {
+        let (mut splits, mut scenes) = (vec![0], vec![0]);
+        for g in &grounds {
+            splits.push(splits[splits.len() - 1] + (g.blocks().len() * g.times.len()) as u64);
+            scenes.push(scenes[scenes.len() - 1] + g.times.len());
+        }
+        RasterDomains { grounds, splits, scenes }
+    }
+
+    /// The ground of a scene, and the scene's number there.
+    pub fn member(&self, scene: usize) -> (usize, usize) {
+        let at = self.scenes.partition_point(|before| *before <= scene).saturating_sub(1);
+        (at, scene - self.scenes[at])
+    }
+
+    fn place(&self, id: u64) -> Place {
+        let at = self.splits.partition_point(|before| *before <= id).saturating_sub(1).min(self.grounds.len() - 1);
+        let (scene, window) = Domain::Raster(self.grounds[at].clone()).place(id - self.splits[at]).window();
+        Place::Window { scene: scene + self.scenes[at], window }
+    }
+
+    /// The largest superblock and the largest codec tile, per axis.
+    fn shapes(&self) -> (Shape, Shape) {
+        let most = |shape: fn(&RasterDomain) -> Shape| {
+            let all = || self.grounds.iter().map(shape);
+            Shape { rows: all().map(|s| s.rows).max().unwrap_or(1), cols: all().map(|s| s.cols).max().unwrap_or(1) }
+        };
+        (most(|g| g.superblock), most(|g| g.align))
+    }
+}
+
 /// Where the values of a flow live.
 #[derive(Clone, Debug)]
 pub enum Domain {
     /// Blocks of pixels.
     Raster(RasterDomain),
+    /// Blocks of pixels of several grids.
+    Rasters(Arc<RasterDomains>),
     /// Numbered units without a place on the ground.
     Units {
         /// How many.
@@ -61,8 +106,28 @@ impl Domain {
     pub fn splits(&self) -> u64 {
         match self {
             Domain::Raster(r) => (r.blocks().len() * r.times.len()) as u64,
+            Domain::Rasters(all) => all.splits[all.grounds.len()],
             Domain::Units { count } => *count,
             Domain::Partitions { count, .. } => u64::from(*count),
+        }
+    }
+
+    /// Superblock and codec tile of domains on the ground.
+    pub(crate) fn shapes(&self) -> Option<(Shape, Shape)> {
+        match self {
+            Domain::Raster(r) => Some((r.superblock, r.align)),
+            Domain::Rasters(all) => Some(all.shapes()),
+            _ => None,
+        }
+    }
+
+    /// The first split of each ground, where there are several: each may need its own memory.
+    pub(crate) fn first_splits(&self) -> Vec<u64> {
+        match self {
+            Domain::Rasters(all) => {
+                all.splits.windows(2).filter(|ends| ends[0] < ends[1]).map(|ends| ends[0]).collect()
+            }
+            _ => Vec::new(),
         }
     }
 
@@ -74,6 +139,7 @@ impl Domain {
                 let (scene, block) = (id as usize / per_scene, id as usize % per_scene);
                 Place::Window { scene, window: r.blocks().window(block) }
             }
+            Domain::Rasters(all) => all.place(id),
             Domain::Units { .. } => Place::Unit(id),
             Domain::Partitions { exchange, .. } => Place::Partition { exchange: *exchange, partition: id as u32 },
         }

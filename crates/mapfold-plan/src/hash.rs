@@ -1,4 +1,5 @@
-//! The one fixed hash of bytes: the same on every machine and in every version.
+//! The one fixed hash of bytes, the same on every machine and in every version; and parameters as they may be hashed
+//! and shown.
 
 /// xxh3 with 64 bits and seed 0.
 ///
@@ -7,4 +8,20 @@
 /// ```
 pub fn hash64(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
+}
+
+/// Parameters without secrets: every URL in them redacted.
+///
+/// ```
+/// let params = serde_json::json!({ "red": "https://host/B04.tif?sig=abc", "eps": 0 });
+/// assert_eq!(mapfold_plan::redacted(&params)["red"], "https://host/B04.tif?sig=REDACTED");
+/// ```
+pub fn redacted(value: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match value {
+        Value::String(s) => Value::String(mapfold_store::redact(s)),
+        Value::Array(a) => Value::Array(a.iter().map(redacted).collect()),
+        Value::Object(o) => Value::Object(o.iter().map(|(k, v)| (k.clone(), redacted(v))).collect()),
+        other => other.clone(),
+    }
 }

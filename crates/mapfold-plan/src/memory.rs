@@ -79,7 +79,7 @@ impl Budget {
     fn measure(&self, stage: &dyn Stage, cut: Cut) -> Result<StageMemory> {
         let (mut window, mut fetch, mut writer, mut part) = (0, 0, 0, 0);
         let out = stage.output();
-        for split in sample(stage.domain().splits()) {
+        for split in sample(stage.domain().splits()).chain(stage.domain().first_splits()) {
             let place = stage.domain().place(split);
             writer = out.map_or(0, |o| o.writer_bytes(&place, cut)).max(writer);
             part = out.map_or(64 << 10, |o| o.part_bytes(&place)).max(part);
@@ -159,11 +159,7 @@ fn sample(n: u64) -> impl Iterator<Item = u64> {
 
 /// The cuts to try, the preferred first.
 fn cuts(stage: &dyn Stage, chunks: Chunks) -> Vec<Cut> {
-    let Domain::Raster(r) = stage.domain() else { return vec![Cut::Whole] };
-    if !stage.cuttable() {
-        return vec![Cut::Whole];
-    }
-    let (whole, tile) = (r.superblock, r.align);
+    let Some((whole, tile)) = stage.domain().shapes().filter(|_| stage.cuttable()) else { return vec![Cut::Whole] };
     let within = |s: Shape| Shape { rows: s.rows.clamp(1, whole.rows), cols: s.cols.clamp(1, whole.cols) };
     match chunks {
         Chunks::Native => vec![Cut::Windows(within(tile))],

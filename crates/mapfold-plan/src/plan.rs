@@ -1,10 +1,11 @@
 //! The plan of one run: files, recorded answers, stages in order.
 
-use crate::{Error, FileId, Kind, Result, Stage};
+use crate::{Error, FileId, Kind, Result, Stage, redacted};
 use mapfold_store::{Loc, ObjectInfo, Stores};
 use serde::{Serialize, de::DeserializeOwned};
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Debug;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 /// Number of a stage, in the order in which the job closed them.
@@ -41,7 +42,10 @@ pub struct Answer {
 #[derive(Default)]
 struct State {
     files: Vec<FileEntry>,
+    numbers: HashMap<Loc, usize>,
     answers: Vec<Answer>,
+    /// What the fingerprint takes of each answer.
+    identities: Vec<u128>,
     replay: Option<std::vec::IntoIter<Answer>>,
     stages: Vec<Arc<dyn Stage>>,
     exchanges: Vec<u32>,
@@ -113,9 +117,12 @@ impl Plan {
     /// Asks a planning question once: listings, headers, item lists. The answer is recorded, and given again when
     /// the question is asked again; a replaying plan takes the recorded ones, in call order, and `find` is not called.
     ///
+    /// What the fingerprint takes of an answer is its `Debug` text, redacted: a URL that was signed anew is the same
+    /// input.
+    ///
     /// # Errors
     /// Those of `find`; and when a replayed plan asks something else than the recorded one did.
-    pub fn ask<A: Serialize + DeserializeOwned + 'static>(
+    pub fn ask<A: Serialize + DeserializeOwned + Debug + 'static>(
         &self,
         question: &str,
         find: impl FnOnce() -> Result<A>,
@@ -138,22 +145,24 @@ impl Plan {
                 return Err(Error::new(Kind::Job, what));
             }
         };
-        let value = postcard::from_bytes(&answer.bytes)?;
+        let value: A = postcard::from_bytes(&answer.bytes)?;
+        let told = mapfold_store::redact(&format!("{value:?}"));
         let mut s = self.state();
         let number = s.answers.len();
         s.asked.insert(asked, number);
         s.answers.push(answer);
+        s.identities.push(xxhash_rust::xxh3::xxh3_128(told.as_bytes()));
         Ok(value)
     }
 
     /// Registers a file that will be read; the same file twice has one number.
     pub fn file(&self, loc: &Loc, info: &ObjectInfo) -> FileId {
         let mut s = self.state();
-        let known = s.files.iter().position(|f| f.loc == *loc);
-        let id = known.unwrap_or_else(|| {
+        let next = s.files.len();
+        let id = *s.numbers.entry(loc.clone()).or_insert(next);
+        if id == next {
             s.files.push(FileEntry { loc: loc.clone(), info: info.clone() });
-            s.files.len() - 1
-        });
+        }
         FileId(id as u32)
     }
 
@@ -221,9 +230,10 @@ impl Plan {
     }
 
     /// A number that changes whenever the results could: parameters, settings, recorded answers, stages with their
-    /// grids and splits. The engine adds the binary's own hash.
+    /// grids and splits. Secrets of URLs are left out of all of them: a signature is not what is read. The engine
+    /// adds the binary's own hash.
     pub fn fingerprint(&self, params: &serde_json::Value) -> u128 {
-        let mut text = params.to_string();
+        let mut text = redacted(params).to_string();
         for stage in self.stages() {
             let steps: Vec<String> = stage.steps().iter().map(|s| format!("{} {}", s.what, s.at)).collect();
             text += &format!("\n{}|{:?}|{}", stage.label(), stage.domain(), steps.join(";"));
@@ -231,9 +241,9 @@ impl Plan {
         let s = self.state();
         text += &format!("\n{:?}{:?}", s.exchanges, s.told);
         let mut bytes = text.into_bytes();
-        s.answers.iter().for_each(|a| {
+        s.answers.iter().zip(&s.identities).for_each(|(a, identity)| {
             bytes.extend_from_slice(a.question.as_bytes());
-            bytes.extend_from_slice(&a.bytes);
+            bytes.extend_from_slice(&identity.to_le_bytes());
         });
         xxhash_rust::xxh3::xxh3_128(&bytes)
     }

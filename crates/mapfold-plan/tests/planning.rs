@@ -82,6 +82,65 @@ fn questions_that_differ_in_their_secrets_only_are_two() {
 }
 
 #[test]
+fn a_url_that_was_signed_anew_is_the_same_input() {
+    let of = |signature: &str, file: &str, size: u32| {
+        let p = plan();
+        let url = format!("https://host/{file}?sig={signature}&v=1");
+        let loc = mapfold_store::Loc::parse(&url).unwrap();
+        p.ask(&format!("open {url}"), || Ok((size, url.clone(), loc.clone()))).unwrap();
+        p.fingerprint(&serde_json::json!({ "red": url, "more": [url] }))
+    };
+    assert_eq!(of("monday", "a.tif", 1), of("tuesday-and-longer", "a.tif", 1));
+    assert_ne!(of("monday", "a.tif", 1), of("monday", "b.tif", 1));
+    assert_ne!(of("monday", "a.tif", 1), of("monday", "a.tif", 2), "what was found still counts");
+}
+
+#[test]
+fn a_list_is_looked_up_once_and_replayed_without_the_store() {
+    let stores = Stores::new();
+    let at = |name: &str| mapfold_store::Loc::parse(&format!("memory://lab/{name}")).unwrap();
+    stores.put(&at("list.txt"), "b.tif\nhttps://host/a.tif?sig=secret\n".into()).unwrap();
+    let list = mapfold_store::Loc::parse("@memory://lab/list.txt").unwrap();
+    let first = Plan::new(stores, PlanOptions::default());
+    let found = first.locations([&list, &at("c.tif")]).unwrap();
+    let far = mapfold_store::Loc::parse("https://host/a.tif?sig=secret").unwrap();
+    assert_eq!(found, [at("b.tif"), far, at("c.tif")]);
+    let again = Plan::replaying(Stores::new(), PlanOptions::default(), first.answers());
+    assert_eq!(again.locations([&list, &at("c.tif")]).unwrap(), found);
+    assert_eq!(again.fingerprint(&Value::Null), first.fingerprint(&Value::Null));
+}
+
+#[test]
+fn a_union_numbers_its_flows_and_keeps_their_places() {
+    let p = plan();
+    let flow = |edge: usize| rows(&p, square(edge)).map(|b| (b.grid().shape.rows, b.pixel_count()));
+    let all = p.union(vec![flow(100), flow(3), flow(70)]).unwrap();
+    let mut pixels = std::collections::BTreeMap::new();
+    for (number, (edge, count)) in all.collect_here().unwrap() {
+        assert_eq!(edge, [100, 3, 70][number as usize]);
+        *pixels.entry(number).or_insert(0) += count;
+    }
+    assert_eq!(pixels.into_values().collect::<Vec<_>>(), [10_000, 9, 4900]);
+    assert!(p.union(Vec::<Flow<u64>>::new()).is_err() && p.union(vec![p.range(3)]).is_err());
+}
+
+#[test]
+fn the_memory_of_a_union_is_that_of_its_largest_flow() {
+    use mapfold_plan::memory::{Budget, Chunks};
+    let most = |edges: &[usize]| {
+        let p = plan();
+        let flows = edges.iter().map(|e| rows(&p, square(*e))).collect();
+        p.union(flows).unwrap().map(|(_, b)| b.pixel_count()).report("n").unwrap();
+        let stage = p.stages()[0].clone();
+        Budget { limit: 1 << 40, threads: 1 }.plan(stage.as_ref(), Chunks::Auto).unwrap().window
+    };
+    // One large among many: it is found, wherever it stands.
+    let mut edges = vec![4; 50];
+    edges[33] = 900;
+    assert_eq!(most(&edges), most(&[900]));
+}
+
+#[test]
 fn settings_grids_and_splits_are_in_the_fingerprint() {
     let of = |edge: usize, west: f64, setting: Option<u32>| {
         let p = plan();

@@ -101,6 +101,34 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// A list or a pattern that names no file.
+    #[error("{loc} names no file: {why}")]
+    NoMatch {
+        /// The list or the pattern.
+        loc: String,
+        /// What there is instead.
+        why: String,
+    },
+    /// A list of inputs that cannot be understood.
+    #[error("{loc}: {why}")]
+    BadList {
+        /// The list.
+        loc: String,
+        /// Which line, and what is wrong with it.
+        why: String,
+    },
+    /// A list of inputs where one file is meant.
+    #[error("{loc} is a list of inputs; one file is wanted here")]
+    IsList {
+        /// The list.
+        loc: String,
+    },
+    /// A pattern where nothing can tell what there is.
+    #[error("{loc}: HTTP cannot list a folder, so a pattern cannot be looked up")]
+    CannotList {
+        /// The pattern.
+        loc: String,
+    },
     /// Any other refusal of the operating system.
     #[error("{loc}: {source}")]
     Io {
@@ -126,6 +154,10 @@ impl StoreError {
             | StoreError::Network { loc, .. }
             | StoreError::Unsupported { loc, .. }
             | StoreError::BadUrl { loc, .. }
+            | StoreError::NoMatch { loc, .. }
+            | StoreError::BadList { loc, .. }
+            | StoreError::IsList { loc }
+            | StoreError::CannotList { loc }
             | StoreError::Io { loc, .. } => loc,
         }
     }
@@ -145,6 +177,12 @@ impl StoreError {
                 "check the network and the server; MAPFOLD_HTTP_RETRIES sets how often to try"
             }
             StoreError::Unsupported { .. } => "copy the file to a local disk and use that",
+            StoreError::NoMatch { .. } => "check the spelling; signs of a pattern are * ? [..] and ** (any folders)",
+            StoreError::BadList { .. } => {
+                "a list is plain text: one location a line; blank lines and # comments are skipped"
+            }
+            StoreError::IsList { .. } => "name the file itself (a file whose name begins with @ is ./@name)",
+            StoreError::CannotList { .. } => "write the locations into a text file, one a line, and give @FILE",
             StoreError::BadUrl { .. } => "a location is a path, file://, memory:// or http(s)://",
             StoreError::Io { .. } => return None,
         })
@@ -163,6 +201,14 @@ impl StoreError {
             Kind::IsADirectory => StoreError::IsDirectory { loc },
             _ => StoreError::Io { loc, source },
         }
+    }
+
+    pub(crate) fn is_list(loc: &Loc) -> StoreError {
+        StoreError::IsList { loc: loc.to_string() }
+    }
+
+    pub(crate) fn no_match(loc: &Loc, why: impl Into<String>) -> StoreError {
+        StoreError::NoMatch { loc: loc.to_string(), why: why.into() }
     }
 
     pub(crate) fn unsupported(loc: &Loc, what: &str) -> StoreError {

@@ -1,5 +1,8 @@
 //! Where something is: a path or a URL, with an optional `#fragment` that names a part of it.
 //!
+//! Where inputs are named, one text may stand for several files: `@FILE` (a list) or a pattern (`tiles/*.tif`). Both
+//! are values of [`Loc`] too; [`Stores::expand`](crate::Stores::expand) looks them up.
+//!
 //! A [`Loc`] is a value: cheap to clone, ordered, hashable, sent between machines as its text. It
 //! touches no store; only a text with a `#` asks the local disk whether a file of that very name
 //! exists. It shows itself redacted, always; the one door to the full text is [`Loc::as_text`].
@@ -27,6 +30,8 @@ pub enum Scheme {
     Memory,
     /// `http://` or `https://`, read only.
     Http,
+    /// `@FILE`: a file that lists locations. There are no bytes under it: it is only looked up.
+    List,
 }
 
 /// A location: local path, `file://`, `memory://name/..` or `http(s)://..`, and a fragment.
@@ -53,11 +58,14 @@ pub struct Loc {
 
 impl Loc {
     /// Reads a path or a URL. A `#fragment` at the end is kept apart, unless a local file with that
-    /// whole name exists.
+    /// whole name exists. An `@` at the beginning makes it a list; a file of such a name is `./@name`.
     ///
     /// # Errors
     /// [`StoreError::BadUrl`] for an unknown scheme (with the nearest known one) or a broken URL.
     pub fn parse(text: &str) -> Result<Loc, StoreError> {
+        if let Some(file) = text.strip_prefix('@') {
+            return parse_list(file);
+        }
         let Some((scheme, rest)) = text.split_once("://") else {
             return parse_path(text);
         };
@@ -111,6 +119,25 @@ impl Loc {
         self.path.as_deref()
     }
 
+    /// Whether this may stand for several files: a list, or a path with `*`, `?` or `[` in it (in a URL `?`
+    /// begins the query).
+    pub fn is_pattern(&self) -> bool {
+        match self.scheme {
+            Scheme::List => true,
+            Scheme::Local => self.path.as_ref().is_some_and(|p| p.to_string_lossy().contains(['*', '?', '['])),
+            Scheme::Memory => self.memory_key().contains(['*', '?', '[']),
+            Scheme::Http => {
+                let (path, _) = split_query(&self.base);
+                path.splitn(4, '/').nth(3).is_some_and(|path| path.contains(['*', '[']))
+            }
+        }
+    }
+
+    /// The file that lists locations, for `@FILE`.
+    pub(crate) fn listed(&self) -> Option<Result<Loc, StoreError>> {
+        (self.scheme == Scheme::List).then(|| Loc::parse(self.base.trim_start_matches('@')))
+    }
+
     /// The last path component, without query and fragment; empty for a root.
     pub fn name(&self) -> &str {
         if let Some(path) = &self.path {
@@ -119,7 +146,10 @@ impl Loc {
         let (path, _) = split_query(&self.base);
         let after = path.find("://").map_or(0, |at| at + 3);
         let path = path[after..].trim_end_matches('/');
-        path.rsplit_once('/').map_or("", |(_, name)| name)
+        match self.scheme {
+            Scheme::List => path.rsplit(['/', '@']).next().unwrap_or(path),
+            _ => path.rsplit_once('/').map_or("", |(_, name)| name),
+        }
     }
 
     /// The location called `name` beside this one. A query (a signature) is kept: it often covers
@@ -196,10 +226,21 @@ fn parse_path(text: &str) -> Result<Loc, StoreError> {
     }
 }
 
+fn parse_list(file: &str) -> Result<Loc, StoreError> {
+    if file.is_empty() || file.starts_with('@') {
+        return Err(bad(&format!("@{file}"), "a list is @FILE: a text file with one location a line"));
+    }
+    let file = Loc::parse(file)?;
+    Ok(Loc::assemble(Scheme::List, &format!("@{}", file.base), file.fragment(), None))
+}
+
 fn parse_file_url(text: &str) -> Result<Loc, StoreError> {
     let mut url = Url::parse(text).map_err(|error| bad(text, &error.to_string()))?;
     let fragment = url.fragment().filter(|f| !f.is_empty()).map(str::to_owned);
     url.set_fragment(None);
+    if url.query().is_some() {
+        return Err(bad(text, "a file URL has no query; a question mark in a path is written %3F"));
+    }
     let path = url.to_file_path().map_err(|()| bad(text, "a file URL names a path on this machine: file:///path"))?;
     let loc = Loc::local(path);
     Ok(match fragment {
@@ -244,7 +285,10 @@ fn split_query(base: &str) -> (&str, &str) {
 
 /// True when `text`, parsed on any machine, is this very path without a fragment.
 fn is_plain(text: &str) -> bool {
-    split_fragment(text).is_none() && !text.contains("://") && one_slash_scheme(text).is_none()
+    split_fragment(text).is_none()
+        && !text.starts_with('@')
+        && !text.contains("://")
+        && one_slash_scheme(text).is_none()
 }
 
 /// `http:/host/x`: a URL that lost a slash, as shells and path joins do.

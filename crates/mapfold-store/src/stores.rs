@@ -22,7 +22,7 @@ use crate::memory::Memory;
 use crate::ranges;
 use crate::recent::Recent;
 use crate::runtime::{LazyRuntime, within};
-use crate::{Loc, Scheme, StoreError, StoreOptions, WorkFile};
+use crate::{Loc, Scheme, StoreError, StoreOptions, WorkFile, list, pattern};
 
 /// Requests of one `read_ranges` in flight at once.
 const CONCURRENT: usize = 8;
@@ -136,6 +136,7 @@ impl Stores {
                 let asking = inner.http.head(loc, &inner.options, &inner.counters);
                 within(inner.runtime.get().handle(), asking).await?
             }
+            Scheme::List => return Err(StoreError::is_list(loc)),
         };
         self.remember(loc, info.etag.as_deref());
         Ok(info)
@@ -166,6 +167,7 @@ impl Stores {
                 let asking = inner.http.read(loc, &range, &inner.options, &inner.counters);
                 within(inner.runtime.get().handle(), asking).await?
             }
+            Scheme::List => return Err(StoreError::is_list(loc)),
         };
         self.0.counters.read(bytes.len());
         self.check_unchanged(loc, etag)?;
@@ -184,7 +186,7 @@ impl Stores {
         let gap = match loc.scheme() {
             Scheme::Http => HTTP_GAP,
             Scheme::Local => LOCAL_GAP,
-            Scheme::Memory => 0,
+            Scheme::Memory | Scheme::List => 0,
         };
         let spans = ranges::plan(ranges, gap);
         let mut reads = Vec::with_capacity(spans.len());
@@ -207,6 +209,7 @@ impl Stores {
                 let inner = &*self.0;
                 self.block_on(inner.http.get(loc, &inner.options, &inner.counters))?
             }
+            Scheme::List => return Err(StoreError::is_list(loc)),
         };
         if loc.scheme() != Scheme::Http {
             self.0.counters.request();
@@ -226,7 +229,7 @@ impl Stores {
         match loc.scheme() {
             Scheme::Local => local::put(loc, &bytes)?,
             Scheme::Memory => self.0.memory.put(loc, &bytes)?,
-            Scheme::Http => return Err(no_writing(loc)),
+            Scheme::Http | Scheme::List => return Err(no_writing(loc)),
         }
         self.wrote(loc, len);
         Ok(())
@@ -243,7 +246,7 @@ impl Stores {
         match loc.scheme() {
             Scheme::Local => local::create(loc, &bytes)?,
             Scheme::Memory => self.0.memory.create(loc, &bytes)?,
-            Scheme::Http => return Err(no_writing(loc)),
+            Scheme::Http | Scheme::List => return Err(no_writing(loc)),
         }
         self.wrote(loc, len);
         Ok(())
@@ -262,6 +265,7 @@ impl Stores {
                 Err(StoreError::NotFound { .. }) => Ok(false),
                 Err(error) => Err(error),
             },
+            Scheme::List => Err(StoreError::is_list(loc)),
         }
     }
 
@@ -273,7 +277,7 @@ impl Stores {
         match loc.scheme() {
             Scheme::Local => local::delete(loc)?,
             Scheme::Memory => self.0.memory.delete(loc)?,
-            Scheme::Http => return Err(no_writing(loc)),
+            Scheme::Http | Scheme::List => return Err(no_writing(loc)),
         }
         self.forget(loc);
         Ok(())
@@ -288,6 +292,31 @@ impl Stores {
             Scheme::Local => local::list(dir),
             Scheme::Memory => self.0.memory.list(dir),
             Scheme::Http => Err(StoreError::unsupported(dir, "listing a folder over HTTP")),
+            Scheme::List => Err(StoreError::is_list(dir)),
+        }
+    }
+
+    /// The files that an input names: those of a list (`@FILE`, in its order), those that match a pattern (sorted by
+    /// the bytes of their names), else `loc` itself, which is not looked for. Fragments are kept. A path that exists
+    /// by its very name is that path, whatever signs are in it.
+    ///
+    /// # Errors
+    /// [`StoreError::NoMatch`] when it names nothing, [`StoreError::BadList`] for a list that cannot be understood,
+    /// [`StoreError::CannotList`] for a pattern over HTTP.
+    pub fn expand(&self, loc: &Loc) -> Result<Vec<Loc>, StoreError> {
+        match loc.listed() {
+            Some(file) => list::entries(self, loc, &file?),
+            None if loc.is_pattern() => pattern::matches(self, loc),
+            None => Ok(vec![loc.clone()]),
+        }
+    }
+
+    /// Whether a folder is there; a link to one counts when `links` are followed.
+    pub(crate) fn is_folder(&self, loc: &Loc, links: bool) -> bool {
+        match loc.local_path() {
+            Some(path) if links => path.is_dir(),
+            Some(path) => path.symlink_metadata().is_ok_and(|m| m.is_dir()),
+            None => loc.scheme() == Scheme::Memory && self.0.memory.is_folder(loc),
         }
     }
 
@@ -299,7 +328,7 @@ impl Stores {
         match dir.scheme() {
             Scheme::Local => local::create_dir(dir),
             Scheme::Memory => self.0.memory.create_dir(dir),
-            Scheme::Http => Err(no_writing(dir)),
+            Scheme::Http | Scheme::List => Err(no_writing(dir)),
         }
     }
 
@@ -311,7 +340,7 @@ impl Stores {
         match dir.scheme() {
             Scheme::Local => local::remove_dir(dir)?,
             Scheme::Memory => self.0.memory.remove_dir(dir)?,
-            Scheme::Http => return Err(no_writing(dir)),
+            Scheme::Http | Scheme::List => return Err(no_writing(dir)),
         }
         self.forget(dir);
         Ok(())
@@ -327,6 +356,7 @@ impl Stores {
             Scheme::Local => Arc::new(LocalFile::create(loc, counters)?),
             Scheme::Memory => Arc::new(self.0.memory.create_file(loc, counters)?),
             Scheme::Http => return Err(StoreError::unsupported(loc, "a working file over HTTP")),
+            Scheme::List => return Err(StoreError::is_list(loc)),
         };
         self.forget(loc);
         Ok(file)
@@ -342,6 +372,7 @@ impl Stores {
             Scheme::Local => Arc::new(LocalFile::open(loc, counters)?),
             Scheme::Memory => Arc::new(self.0.memory.open_file(loc, counters)?),
             Scheme::Http => return Err(StoreError::unsupported(loc, "a working file over HTTP")),
+            Scheme::List => return Err(StoreError::is_list(loc)),
         };
         self.forget(loc);
         Ok(file)
@@ -387,7 +418,7 @@ impl Stores {
             Scheme::Local => local::check_writable(loc),
             Scheme::Memory if self.0.memory.is_folder(loc) => Err(StoreError::IsDirectory { loc: loc.to_string() }),
             Scheme::Memory => Ok(()),
-            Scheme::Http => Err(no_writing(loc)),
+            Scheme::Http | Scheme::List => Err(no_writing(loc)),
         }
     }
 
@@ -457,5 +488,8 @@ fn check_range(loc: &Loc, range: &Range<u64>) -> Result<(), StoreError> {
 }
 
 fn no_writing(loc: &Loc) -> StoreError {
+    if loc.scheme() == Scheme::List {
+        return StoreError::is_list(loc);
+    }
     StoreError::unsupported(loc, "writing over HTTP")
 }

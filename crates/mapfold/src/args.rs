@@ -123,9 +123,9 @@ pub struct ReadArgs {
     /// Only these pixels: COL,ROW,WIDTH,HEIGHT (as gdal_translate -srcwin)
     #[arg(long, value_name = "WINDOW", value_parser = parse_window, help_heading = "Raster input")]
     pub window: Option<Window>,
-    /// Apply the file's scale and offset when loading floats: auto or raw
-    #[arg(long, value_name = "HOW", default_value = "auto", help_heading = "Raster input")]
-    pub scale: Scale,
+    /// Apply the file's scale and offset when loading floats: auto or raw [default: auto; in stats: raw]
+    #[arg(long, value_name = "HOW", help_heading = "Raster input")]
+    pub scale: Option<Scale>,
 }
 
 /// West, south, east, north.

@@ -26,7 +26,15 @@ fn name(arg: &Arg) -> String {
 fn property(arg: &Arg) -> Value {
     let takes_value = arg.get_action().takes_values();
     let mut out = Map::new();
-    out.insert("type".into(), json!(if takes_value { "string" } else { "boolean" }));
+    let many = arg.get_num_args().is_some_and(|n| n.max_values() > 1);
+    match (takes_value, many) {
+        (true, true) => {
+            out.insert("type".into(), json!("array"));
+            out.insert("items".into(), json!({ "type": "string" }));
+        }
+        (true, false) => drop(out.insert("type".into(), json!("string"))),
+        (false, _) => drop(out.insert("type".into(), json!("boolean"))),
+    }
     if let Some(help) = arg.get_help() {
         out.insert("description".into(), json!(help.to_string()));
     }

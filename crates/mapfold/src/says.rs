@@ -157,7 +157,11 @@ pub fn print_job_error(args: &RunArgs, e: &Error, color: bool) -> ExitCode {
 /// The command line of this process with `--resume`.
 fn resume_line() -> String {
     let quote = |a: String| {
-        if a.contains([' ', '\'', '"', '*', '$', '&', ';']) { format!("'{}'", a.replace('\'', "'\\''")) } else { a }
+        if a.contains([' ', '\'', '"', '*', '?', '[', '$', '&', ';']) {
+            format!("'{}'", a.replace('\'', "'\\''"))
+        } else {
+            a
+        }
     };
     let words: Vec<String> = std::env::args().filter(|a| a != "--overwrite" && a != "--resume").map(quote).collect();
     mapfold_store::redact(&format!("{} --resume", words.join(" ")))

@@ -107,6 +107,9 @@ impl Combine<Observed> for BandFold {
 /// Statistics of one band.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct BandStats {
+    /// The file, where several were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
     /// Name, or number from 1.
     pub band: String,
     /// Valid pixels.
@@ -143,13 +146,14 @@ pub struct Binned {
 
 impl BandFold {
     /// The result for people and tools.
-    pub(crate) fn stats(self, name: &str) -> BandStats {
+    pub(crate) fn stats(self, file: Option<String>, name: &str) -> BandStats {
         let Some(o) = self.0 else {
             let (min, max, mean, std, histogram) = (None, None, None, None, None);
-            return BandStats { band: name.into(), count: 0, min, max, mean, std, valid_percent: 0.0, histogram };
+            return BandStats { file, band: name.into(), count: 0, min, max, mean, std, valid_percent: 0.0, histogram };
         };
         let m = &o.moments;
         BandStats {
+            file,
             band: name.to_string(),
             count: m.count(),
             min: m.min(),

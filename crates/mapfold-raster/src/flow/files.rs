@@ -1,6 +1,7 @@
 //! Opening rasters while planning.
 //!
-//! Headers are read once and recorded as planning answers. All inputs of a flow must lie on one grid; if they do
+//! Headers are read once and recorded as planning answers. Where one file is wanted, a list or a pattern that names one
+//! will do; [`RasterVerbs::scenes`] takes those that name many. All inputs of a flow must lie on one grid; if they do
 //! not, the error says how they differ, and no pixel has been read.
 
 use super::generate::Generate;
@@ -51,7 +52,7 @@ pub trait RasterVerbs {
     /// Reads a header: what is there, before deciding what to do with it.
     ///
     /// # Errors
-    /// When the file is missing, is no raster, has no such band, or uses a feature that is refused by name.
+    /// When the file is missing, is several files (a list or a pattern), is no raster, has no such band, or uses a feature that is refused by name.
     fn open_raster(&self, loc: &Loc) -> Result<OpenRaster>;
 
     /// Bands of one or several files on one grid, stacked in the order given, converted to `T` before anything is
@@ -60,6 +61,31 @@ pub trait RasterVerbs {
     /// # Errors
     /// Those of [`RasterVerbs::open_raster`]; and when grids differ (it says how).
     fn raster<'a, T: Pixel>(&self, locs: impl IntoIterator<Item = &'a Loc>) -> Result<Flow<Block<T>>>;
+
+    /// The files that inputs name (lists and patterns looked up), one scene each. A scene's time is its place in the
+    /// list, from 0: names of files are not taken for dates.
+    ///
+    /// ```
+    /// use mapfold_plan::{Plan, PlanOptions, TimeKey};
+    /// use mapfold_raster::RasterVerbs;
+    /// use mapfold_store::{Loc, Stores};
+    /// let plan = Plan::new(Stores::new(), PlanOptions::default());
+    /// plan.stores().put(&Loc::parse("memory://lab/list.txt")?, "b.tif\na.tif\n".into())?;
+    /// let scenes = plan.scenes([&Loc::parse("@memory://lab/list.txt")?])?;
+    /// assert_eq!(scenes[1].time, TimeKey(1));
+    /// assert_eq!(scenes[1].bands[0].to_string(), "memory://lab/a.tif");
+    /// # Ok::<(), mapfold_plan::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Plan::locations`].
+    fn scenes<'a>(&self, inputs: impl IntoIterator<Item = &'a Loc>) -> Result<Vec<Scene>>;
+
+    /// Whether `--bbox` leaves any pixel of a raster; true without one.
+    ///
+    /// # Errors
+    /// When the raster's grid has no box.
+    fn is_in_box(&self, raster: &OpenRaster) -> Result<bool>;
 
     /// Scenes on one grid, to be grouped by tile or time. Sorted by time; scenes of one moment keep their order.
     ///
@@ -80,6 +106,7 @@ pub trait RasterVerbs {
 
 impl RasterVerbs for Plan {
     fn open_raster(&self, loc: &Loc) -> Result<OpenRaster> {
+        let loc = &self.location(loc)?;
         let file_loc = loc.without_fragment();
         let (info, source): (ObjectInfo, tiff::TiffSource) = self.ask(&format!("open {file_loc}"), || {
             let info = self.stores().block_on(self.stores().head(&file_loc))?;
@@ -94,6 +121,17 @@ impl RasterVerbs for Plan {
     fn raster<'a, T: Pixel>(&self, locs: impl IntoIterator<Item = &'a Loc>) -> Result<Flow<Block<T>>> {
         let bands = locs.into_iter().cloned().collect();
         self.series([Scene { time: TimeKey(0), bands }])
+    }
+
+    fn scenes<'a>(&self, inputs: impl IntoIterator<Item = &'a Loc>) -> Result<Vec<Scene>> {
+        let scene = |(i, loc): (usize, Loc)| Scene { time: TimeKey(i as i64), bands: vec![loc] };
+        Ok(self.locations(inputs)?.into_iter().enumerate().map(scene).collect())
+    }
+
+    fn is_in_box(&self, raster: &OpenRaster) -> Result<bool> {
+        let Some(bbox) = self.setting::<ReadOptions>().and_then(|o| o.bbox) else { return Ok(true) };
+        let geobox = &raster.meta().geobox;
+        Ok(!pixels_of(geobox, bbox)?.intersect(geobox.shape.window()).is_empty())
     }
 
     fn series<T: Pixel>(&self, scenes: impl IntoIterator<Item = Scene>) -> Result<Flow<Block<T>>> {
@@ -114,8 +152,9 @@ impl RasterVerbs for Plan {
             grid,
         };
         warn_misaligned(self, first, crop);
+        let scale = options.scale.unwrap_or_default();
         let inputs: Vec<Vec<Input>> =
-            opened.into_iter().map(|s| s.into_iter().map(|o| Input::new::<T>(o, options.scale)).collect()).collect();
+            opened.into_iter().map(|s| s.into_iter().map(|o| Input::new::<T>(o, scale)).collect()).collect();
         let node = Load::<T>::new(inputs, Domain::Raster(domain), crop);
         Ok(Flow::from_node(self, Arc::new(node)))
     }

@@ -29,8 +29,8 @@ impl std::str::FromStr for Scale {
 /// What all raster readers understand; handed to the plan by the command line ([`mapfold_plan::Plan::set`]).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ReadOptions {
-    /// Scale and offset.
-    pub scale: Scale,
+    /// Scale and offset; `None` leaves the job's own choice, which is [`Scale::Auto`] unless the job says otherwise.
+    pub scale: Option<Scale>,
     /// Only these pixels.
     pub window: Option<Window>,
     /// Only pixels that touch this rectangle: west, south, east, north in CRS units.

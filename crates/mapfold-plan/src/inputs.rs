@@ -1,0 +1,67 @@
+//! Inputs by name: what lists and patterns stand for, asked once while planning.
+
+use crate::{Error, Plan, Result};
+use mapfold_store::Loc;
+
+/// Files that a message names.
+const SHOWN: usize = 3;
+
+impl Plan {
+    /// The files that some inputs name, in the order given: a list (`@FILE`) and a pattern (`tiles/*.tif`) stand for
+    /// theirs, anything else for itself (see [`mapfold_store::Stores::expand`]). The answer is recorded.
+    ///
+    /// ```
+    /// use mapfold_plan::*;
+    /// use mapfold_store::{Loc, Stores};
+    /// let stores = Stores::new();
+    /// for name in ["b.tif", "a.tif"] {
+    ///     stores.put(&Loc::parse(&format!("memory://tiles/{name}"))?, "".into())?;
+    /// }
+    /// let plan = Plan::new(stores, PlanOptions::default());
+    /// let found = plan.locations([&Loc::parse("memory://tiles/*.tif#B04")?])?;
+    /// assert_eq!(found[0].to_string(), "memory://tiles/a.tif#B04");
+    /// assert_eq!(found.len(), 2);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// When one names nothing, or cannot be looked up.
+    pub fn locations<'a>(&self, inputs: impl IntoIterator<Item = &'a Loc>) -> Result<Vec<Loc>> {
+        let mut out = Vec::new();
+        for input in inputs {
+            match input.is_pattern() {
+                true => out.extend(self.look_up(input)?),
+                false => out.push(input.clone()),
+            }
+        }
+        Ok(out)
+    }
+
+    fn look_up(&self, input: &Loc) -> Result<Vec<Loc>> {
+        // The question holds the whole text, since two lists may differ in their secrets only; without blanks, at
+        // which the redaction of a question sees the end of a URL.
+        let question = format!("look up {}", input.as_text().replace(' ', "%20"));
+        self.ask(&question, || Ok(self.stores().expand(input)?))
+    }
+
+    /// The one file that an input names.
+    ///
+    /// # Errors
+    /// Those of [`Plan::locations`]; and when a list or a pattern names several.
+    pub fn location(&self, input: &Loc) -> Result<Loc> {
+        let found = self.locations([input])?;
+        match found.as_slice() {
+            [one] => Ok(one.clone()),
+            several => {
+                let names: Vec<&str> = several.iter().take(SHOWN).map(Loc::name).collect();
+                let more = if several.len() > SHOWN { ", ..." } else { "" };
+                let what = format!(
+                    "{input} names {} files ({}{more}), but one is wanted here",
+                    several.len(),
+                    names.join(", ")
+                );
+                Err(Error::usage(what).with_remedy("name one file, or write a pattern that only one matches"))
+            }
+        }
+    }
+}
