@@ -18,7 +18,9 @@ const TILES: [(&str, &str); 5] = [
 fn desk() -> Desk {
     let desk = Desk::new();
     std::fs::create_dir_all(desk.path("tiles/deep")).unwrap();
-    TILES.iter().for_each(|(here, there)| drop(std::fs::copy(data(there), desk.path(here)).unwrap()));
+    for (here, there) in TILES {
+        std::fs::copy(data(there), desk.path(here)).unwrap();
+    }
     desk
 }
 
