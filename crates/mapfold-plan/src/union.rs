@@ -49,8 +49,8 @@ impl<T> Union<T> {
 
     fn each_template(&self, cx: &Cx<'_>, emit: &mut dyn FnMut((u32, T)) -> Result<()>) -> Result<()> {
         let pixel = Place::Window { scene: 0, window: Shape { rows: 1, cols: 1 }.window() };
-        let all = self.members.iter().enumerate();
-        all.map(|(i, m)| m.eval(&pixel, cx, &mut |v| emit((i as u32, v)))).collect()
+        let mut all = self.members.iter().enumerate();
+        all.try_for_each(|(i, m)| m.eval(&pixel, cx, &mut |v| emit((i as u32, v))))
     }
 }
 
