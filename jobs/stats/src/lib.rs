@@ -39,6 +39,7 @@ type Seen = (u32, Observed);
 ///
 /// # Errors
 /// When an input cannot be opened, or a histogram needs a range.
+#[allow(clippy::needless_pass_by_value)] // what a job function looks like
 pub fn stats(job: Stats, p: &Plan) -> Result<()> {
     let options = p.setting::<ReadOptions>().map(|o| (*o).clone()).unwrap_or_default();
     let scale = options.scale.unwrap_or(Scale::Raw);
