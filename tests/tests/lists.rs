@@ -135,12 +135,8 @@ fn one_file_is_one_file() {
 fn a_list_over_http_names_what_lies_beside_it() {
     let desk = desk();
     let text = "a.tif#B04\n../far.tif\n/root.tif\n";
-    let files = [
-        ("/x/list.txt", text.into()),
-        ("/x/a.tif", "tiles/a.tif"),
-        ("/far.tif", "tiles/b.tif"),
-        ("/root.tif", "tiles/c.tif"),
-    ];
+    let files =
+        [("/x/list.txt", text), ("/x/a.tif", "tiles/a.tif"), ("/far.tif", "tiles/b.tif"), ("/root.tif", "tiles/c.tif")];
     let bytes =
         |(at, file): (&str, &str)| (at.to_string(), if at.ends_with("txt") { file.into() } else { desk.bytes(file) });
     let at = serve(Site::Files(files.map(bytes).into()));
