@@ -7,7 +7,7 @@
 //! 2. An attempt that is late, denied or unknown changes nothing.
 //! 3. Counters and times are those of registered attempts only.
 //! 4. Every event may be repeated, at any time, without effect.
-//! 5. While a split waits, no member that wants one goes without.
+//! 5. While a split waits that is no suspect, no member that wants one goes without.
 //!
 //! A grant dies with its lease: in a lease-only stage an attempt shows only through its
 //! registration, so a lost member's split is simply leased again; in a pipelined stage granted
@@ -34,6 +34,8 @@ pub(crate) struct Wish {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Member {
     pub last_ms: u64,
+    /// Gets suspects only.
+    pub solo: bool,
     pub wishes: BTreeMap<StageId, Wish>,
 }
 
@@ -118,7 +120,8 @@ impl Coordinator {
             return;
         }
         match event {
-            Event::Joined { .. } => {}
+            Event::Joined { member, solo } => self.members.entry(member).or_default().solo = solo,
+            Event::Crashed { member, splits, failure } => self.crashed(member, &splits, &failure, out),
             Event::Heartbeat { at_ms, .. } => self.now_ms = self.now_ms.max(at_ms),
             Event::LeaseWanted { member, stage, count } => self.wish(member, stage, count, out),
             Event::GrantWanted { member, stage, split, attempt } => {
@@ -210,14 +213,18 @@ impl Coordinator {
     /// Gives the member leases up to what it wants.
     pub(crate) fn fill(&mut self, member: MemberId, stage: StageId, out: &mut Vec<Action>) {
         let (now_ms, patience) = (self.now_ms, self.policy.speculate_after_ms);
-        let wish = self.members.get_mut(&member).and_then(|m| m.wishes.get_mut(&stage));
-        let (Some(wish), Some(table)) = (wish, self.stages.get_mut(&stage)) else {
+        let known = self.members.get_mut(&member).and_then(|m| Some((m.solo, m.wishes.get_mut(&stage)?)));
+        let (Some((solo, wish)), Some(table)) = (known, self.stages.get_mut(&stage)) else {
             return;
         };
         while wish.held < wish.count && !self.failed {
-            let next = table
-                .lease(member, now_ms)
-                .or_else(|| patience.and_then(|age_ms| table.speculate(member, now_ms, age_ms)));
+            let next = match solo {
+                true if wish.held > 0 => None,
+                true => table.lease_suspect(member, now_ms),
+                false => table
+                    .lease(member, now_ms)
+                    .or_else(|| patience.and_then(|age_ms| table.speculate(member, now_ms, age_ms))),
+            };
             let Some((split, attempt)) = next else { return };
             wish.held += 1;
             out.push(Action::Lease { member, stage, split, attempt });
@@ -324,7 +331,7 @@ impl Coordinator {
         self.finish(stage, out);
     }
 
-    fn give_up(&mut self, stage: StageId, split: SplitId, failure: Failure, out: &mut Vec<Action>) {
+    pub(crate) fn give_up(&mut self, stage: StageId, split: SplitId, failure: Failure, out: &mut Vec<Action>) {
         let allowed = match self.policy.on_error {
             OnError::Fail => 0,
             OnError::Skip { max } => max,
@@ -363,7 +370,7 @@ impl Coordinator {
     }
 
     /// Announces the end of the stage, and of the job, when they are there.
-    fn finish(&mut self, stage: StageId, out: &mut Vec<Action>) {
+    pub(crate) fn finish(&mut self, stage: StageId, out: &mut Vec<Action>) {
         let Some(table) = self.stages.get_mut(&stage) else {
             return;
         };
@@ -385,7 +392,7 @@ impl Coordinator {
 
 fn member_of(event: &Event) -> Option<MemberId> {
     match event {
-        Event::Joined { member }
+        Event::Joined { member, .. }
         | Event::LeaseWanted { member, .. }
         | Event::Heartbeat { member, .. }
         | Event::GrantWanted { member, .. }

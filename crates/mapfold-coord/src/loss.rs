@@ -2,7 +2,7 @@
 
 use crate::coordinator::{Coordinator, Try};
 use crate::entry::LogEntry;
-use crate::ids::{MemberId, StageId};
+use crate::ids::{MemberId, SplitId, StageId};
 use crate::message::{Action, Failure, FailureKind};
 use crate::stage::Lease;
 
@@ -50,6 +50,10 @@ impl Coordinator {
             let old = |lease: &Lease| now_ms.saturating_sub(lease.since_ms) > limit && !(keep_granted && lease.granted);
             for (split, lease) in table.leases(old) {
                 let (member, attempt) = (lease.member, lease.attempt);
+                if self.policy.kill_overdue {
+                    out.push(Action::Overdue { member, at: (stage, split) });
+                    continue;
+                }
                 out.push(Action::Revoke { member, stage, split, attempt });
                 let message = format!("split {split}: attempt {attempt} took more than {limit} ms");
                 let failure = Failure::new(FailureKind::Io, message);
@@ -59,6 +63,38 @@ impl Coordinator {
     }
 
     /// The member is gone for good: its leases are free, its later words count for nothing.
+    /// The member died while it worked on `splits`. Two deaths alone with a split convict it.
+    pub(crate) fn crashed(
+        &mut self,
+        member: MemberId,
+        splits: &[(StageId, SplitId)],
+        failure: &Failure,
+        out: &mut Vec<Action>,
+    ) {
+        let alone = self.members.get(&member).is_some_and(|known| known.solo);
+        for (stage, split) in splits {
+            let Some(table) = self.stages.get_mut(stage).filter(|_| !self.failed) else { continue };
+            let lease = table.leases(|lease| lease.member == member).into_iter().find(|(s, _)| s == split);
+            let Some((_, lease)) = lease.filter(|_| table.kind.group().is_none()) else { continue };
+            if table.suspect(*split, alone) < self.policy.solo_deaths {
+                continue;
+            }
+            let last = table.release(*split, member, lease.attempt);
+            self.give_back(*stage, &[lease]);
+            if last {
+                self.give_up(*stage, *split, failure.clone(), out);
+                self.finish(*stage, out);
+            }
+        }
+        self.lose(member, out);
+    }
+
+    /// Suspects that wait for a solo member.
+    #[must_use]
+    pub fn waiting_suspects(&self) -> u64 {
+        self.stages.values().map(|stage| stage.waiting_suspects()).sum()
+    }
+
     pub(crate) fn lose(&mut self, member: MemberId, out: &mut Vec<Action>) {
         if !self.lost.insert(member) {
             return;

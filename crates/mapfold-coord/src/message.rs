@@ -23,6 +23,9 @@ pub enum FailureKind {
     User,
     /// User code or a library panicked; may be skipped.
     Panic,
+    /// The process that worked on it died, alone with it, again and again (a signal, out of memory, a hang); may be
+    /// skipped.
+    Crash,
     /// The output cannot be written (no space, read-only): never retried, never skipped.
     Output,
     /// An invariant of mapfold broke, or a bound was exceeded: never retried, never skipped.
@@ -35,7 +38,7 @@ impl FailureKind {
     /// Whether [`OnError::Skip`](crate::OnError::Skip) may pass over a split that failed so.
     #[must_use]
     pub fn may_skip(self) -> bool {
-        matches!(self, Self::Io | Self::Data | Self::User | Self::Panic)
+        matches!(self, Self::Io | Self::Data | Self::User | Self::Panic | Self::Crash)
     }
 }
 
@@ -101,6 +104,8 @@ pub enum Event {
     Joined {
         /// Who.
         member: MemberId,
+        /// It gets suspects only, one at a time (see [`Event::Crashed`]).
+        solo: bool,
     },
     /// The member wants to **hold** up to `count` unfinished leases of a stage, from now on:
     /// whenever it holds fewer it is given more without asking. A level, not an increment, so
@@ -155,6 +160,16 @@ pub enum Event {
         /// Which attempt.
         attempt: Attempt,
         /// Why.
+        failure: Failure,
+    },
+    /// A member's process died while it worked on these splits: they are suspects from now on, and are leased to solo
+    /// members only. A solo member convicts the one that it dies with twice.
+    Crashed {
+        /// Who died.
+        member: MemberId,
+        /// What it was working on, as its flight slots say.
+        splits: Vec<(StageId, SplitId)>,
+        /// How it died.
         failure: Failure,
     },
     /// The connection of the member is gone.
@@ -273,6 +288,13 @@ pub enum Action {
     MemberGone {
         /// Who.
         member: MemberId,
+    },
+    /// A split takes longer than the policy allows: end this member's process.
+    Overdue {
+        /// Whose.
+        member: MemberId,
+        /// Stage and split.
+        at: (StageId, SplitId),
     },
     /// The stage begins again from nothing: reducers forget what they got.
     NewGeneration {

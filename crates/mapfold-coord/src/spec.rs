@@ -116,8 +116,12 @@ pub struct Policy {
     pub lost_after_ms: Option<u64>,
     /// A lease not registered after so long is taken back. `None`: never.
     pub lease_ms: Option<u64>,
+    /// What is taken back is the process that holds it ([`crate::Action::Overdue`]): its thread cannot be stopped.
+    pub kill_overdue: bool,
     /// A lease older than this is given to a second, idle member as well. `None`: never.
     pub speculate_after_ms: Option<u64>,
+    /// Deaths of a solo member with a split, alone, after which that split has failed for good.
+    pub solo_deaths: u32,
     /// Generations of a pipelined group before the job fails.
     pub max_generations: u32,
     /// `false` grants every attempt and registers whatever comes: a control for tests, which
@@ -134,7 +138,9 @@ impl Default for Policy {
             other_attempts: 1,
             lost_after_ms: None,
             lease_ms: None,
+            kill_overdue: false,
             speculate_after_ms: None,
+            solo_deaths: 2,
             max_generations: 4,
             grants: true,
         }
@@ -154,7 +160,7 @@ impl Policy {
         match kind {
             FailureKind::Io => self.io_attempts,
             FailureKind::Data | FailureKind::User | FailureKind::Panic => self.other_attempts,
-            FailureKind::Output | FailureKind::Internal | FailureKind::Cancelled => 1,
+            FailureKind::Crash | FailureKind::Output | FailureKind::Internal | FailureKind::Cancelled => 1,
         }
     }
 }

@@ -5,7 +5,7 @@
 //! consistent and knows nothing of members' wishes, policies or messages.
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::error::CoordError;
 use crate::ids::{Attempt, Generation, MemberId, SplitId, StageId};
@@ -66,6 +66,8 @@ pub(crate) struct Stage {
     /// First attempt number of this generation, and the highest given out so far.
     base: u32,
     top: u32,
+    /// Splits that a member died with, and how often a solo member has died with them alone.
+    suspects: BTreeMap<u64, u32>,
 }
 
 impl Stage {
@@ -101,6 +103,7 @@ impl Stage {
             tries: HashMap::new(),
             base: 0,
             top: 0,
+            suspects: BTreeMap::new(),
         };
         stage.take_over(&spec.earlier.done, State::Done)?;
         stage.take_over(&spec.earlier.skipped, State::Skipped)?;
@@ -162,7 +165,7 @@ impl Stage {
 
     fn next_waiting(&mut self) -> Option<SplitId> {
         while let Some(Reverse((_, split))) = self.again.pop() {
-            if self.state(SplitId(split)) == State::Waiting {
+            if self.is_free(SplitId(split)) {
                 return Some(SplitId(split));
             }
         }
@@ -170,11 +173,35 @@ impl Stage {
             let at = self.cursor as usize;
             let split = SplitId(self.order.get(at).map_or(self.cursor, |s| u64::from(*s)));
             self.cursor += 1;
-            if self.state(split) == State::Waiting {
+            if self.is_free(split) {
                 return Some(split);
             }
         }
         None
+    }
+
+    fn is_free(&self, split: SplitId) -> bool {
+        self.state(split) == State::Waiting && !self.suspects.contains_key(&split.0)
+    }
+
+    /// Leases a suspect that waits.
+    pub fn lease_suspect(&mut self, member: MemberId, now_ms: u64) -> Option<(SplitId, Attempt)> {
+        let waits = |split: &&u64| self.state(SplitId(**split)) == State::Waiting;
+        let split = SplitId(*self.suspects.keys().find(waits)?);
+        self.set(split, State::InFlight);
+        Some((split, self.add_lease(split, member, now_ms)))
+    }
+
+    /// A member died with the split, `alone` or not: how often one has died alone with it.
+    pub fn suspect(&mut self, split: SplitId, alone: bool) -> u32 {
+        let deaths = self.suspects.entry(split.0).or_default();
+        *deaths += u32::from(alone);
+        *deaths
+    }
+
+    /// Suspects that wait for a solo member.
+    pub fn waiting_suspects(&self) -> u64 {
+        self.suspects.keys().filter(|split| self.state(SplitId(**split)) == State::Waiting).count() as u64
     }
 
     /// Leases the next waiting split.
@@ -250,6 +277,7 @@ impl Stage {
         if let Some(tries) = self.tries.get_mut(&split.0) {
             tries.winner = Some(attempt.0);
         }
+        self.suspects.remove(&split.0);
         self.counters.merge(&record.counters);
         self.times.merge(&record.times);
         self.flights.remove(&split.0).unwrap_or_default()
@@ -257,6 +285,7 @@ impl Stage {
 
     /// Gives up the split.
     pub fn skip(&mut self, split: SplitId) {
+        self.suspects.remove(&split.0);
         self.close(split, State::Skipped);
     }
 
@@ -307,6 +336,7 @@ impl Stage {
         self.flights.clear();
         self.tries.clear();
         self.again.clear();
+        self.suspects.clear();
         self.cursor = 0;
         (self.done, self.skipped, self.cost_done) = (0, 0, 0);
         self.counters = Counters::default();

@@ -172,11 +172,61 @@ fn a_lost_members_splits_go_to_others_and_its_late_words_count_for_nothing() {
     assert_eq!(leased(&out), [(0, 1), (1, 1)]);
     let gone = [Action::MemberGone { member: ALICE }];
     assert_eq!(room.register(ALICE, 1, 0), gone);
-    assert_eq!(room.tell(Event::Joined { member: ALICE }), gone);
+    assert_eq!(room.tell(Event::Joined { member: ALICE, solo: false }), gone);
     room.finish(BOB, 0, 1);
     assert!(room.finish(BOB, 1, 1).contains(&Action::JobDone));
     assert_eq!(room.0.counters().get("pixels"), 20);
     assert_eq!(room.0.progress().stages[0].retries, 2);
+}
+
+#[test]
+fn a_split_that_kills_its_member_is_tried_alone_and_convicted_by_two_deaths() {
+    let policy = Policy { on_error: OnError::Skip { max: 1 }, ..Policy::default() };
+    let mut room = Room::of(3, policy);
+    let crash = |member, split: u64| Event::Crashed {
+        member,
+        splits: vec![(STAGE, SplitId(split))],
+        failure: Failure::new(FailureKind::Crash, "killed by signal 11"),
+    };
+    assert_eq!(room.lease(ALICE, 2), [(0, 0), (1, 0)]);
+    let out = room.tell(crash(ALICE, 1));
+    assert!(out.contains(&Action::MemberGone { member: ALICE }));
+    assert_eq!(room.0.waiting_suspects(), 1);
+    assert_eq!(room.lease(BOB, 9), [(0, 1), (2, 0)], "the innocent one at once, the suspect not");
+    for solo in [MemberId(3), MemberId(4)] {
+        room.tell(Event::Joined { member: solo, solo: true });
+        let leased = room.lease(solo, 9);
+        assert!(matches!(leased[..], [(1, _)]), "suspects only, one at a time: {leased:?}");
+        let out = room.tell(crash(solo, 1));
+        let skipped = out.iter().any(|a| matches!(a, Action::Skipped { split: SplitId(1), .. }));
+        assert_eq!(skipped, solo == MemberId(4), "{out:?}");
+    }
+    room.finish(BOB, 0, 1);
+    assert!(room.finish(BOB, 2, 0).contains(&Action::JobDone));
+}
+
+#[test]
+fn a_suspect_that_a_solo_member_finishes_is_cleared() {
+    let mut room = Room::of(1, Policy::default());
+    room.lease(ALICE, 1);
+    let failure = Failure::new(FailureKind::Crash, "killed by signal 9");
+    room.tell(Event::Crashed { member: ALICE, splits: vec![(STAGE, SplitId(0))], failure });
+    assert_eq!(room.lease(BOB, 1), []);
+    let solo = MemberId(3);
+    room.tell(Event::Joined { member: solo, solo: true });
+    assert_eq!(room.lease(solo, 1), [(0, 1)]);
+    assert!(room.finish(solo, 0, 1).contains(&Action::JobDone));
+    assert_eq!(room.0.waiting_suspects(), 0);
+}
+
+#[test]
+fn an_overdue_split_ends_its_members_process() {
+    let policy = Policy { lease_ms: Some(50), kill_overdue: true, ..Policy::default() };
+    let mut room = Room::of(1, policy);
+    room.lease(ALICE, 1);
+    assert_eq!(room.tell(Event::Tick { now_ms: 50 }), []);
+    let overdue = Action::Overdue { member: ALICE, at: (STAGE, SplitId(0)) };
+    assert_eq!(room.tell(Event::Tick { now_ms: 51 }), [overdue]);
 }
 
 #[test]

@@ -19,6 +19,7 @@ fn policy() -> Policy {
         lease_ms: Some(900),
         speculate_after_ms: Some(150),
         max_generations: 1_000,
+        solo_deaths: 1_000,
         ..Policy::default()
     }
 }

@@ -86,7 +86,7 @@ impl Shell {
     /// A member says something.
     pub fn hear(&self, member: MemberId, said: Said) {
         match said {
-            Said::Joined => self.tell(Event::Joined { member }),
+            Said::Joined => self.tell(Event::Joined { member, solo: false }),
             Said::LeaseWanted { stage, count } => self.tell(Event::LeaseWanted { member, stage, count }),
             Said::GrantWanted { at, sizes } => {
                 self.lock().asked.insert(at, sizes);

@@ -95,6 +95,8 @@ enum Step {
 #[derive(Default)]
 struct Member {
     dead: bool,
+    /// It was started for suspects.
+    solo: bool,
     /// Silent (and so declared lost) until then, but alive: a zombie.
     silent_until: u64,
     work: BTreeMap<(SplitId, Attempt), Option<Step>>,
@@ -126,7 +128,7 @@ pub fn run(setup: &Setup) -> Result<Seen, String> {
     let mut coordinator = Coordinator::new(vec![spec], setup.policy.clone()).unwrap();
     let mut world = World::new(random, setup.watch_grants);
     for _ in 0..MEMBERS {
-        world.start_member();
+        world.start_member(false);
     }
     world.post(1, Arrival::Tick);
     let mut actions = Vec::new();
@@ -207,11 +209,12 @@ impl World {
         self.letters.remove(&number)
     }
 
-    fn start_member(&mut self) {
+    fn start_member(&mut self, solo: bool) {
         let member = MemberId(self.next_member);
         self.next_member += 1;
-        self.members.insert(member, Member::default());
-        self.tell(Event::Joined { member });
+        self.members.insert(member, Member { solo, ..Member::default() });
+        // Its process is started by the coordinator's own shell: this word is not lost.
+        self.post(1, Arrival::AtCoordinator(Event::Joined { member, solo }));
         self.post(1, Arrival::Beat(member));
     }
 
@@ -253,6 +256,10 @@ impl World {
             Arrival::Tick if self.ended => {}
             Arrival::Tick => {
                 coordinator.handle(Event::Tick { now_ms: self.now }, out);
+                let solo = self.members.values().any(|m| m.solo && !m.dead);
+                if coordinator.waiting_suspects() > 0 && !solo {
+                    self.start_member(true);
+                }
                 self.post(25, Arrival::Tick);
             }
         }
@@ -381,7 +388,7 @@ impl World {
         }
         if self.deaths_left > 0 && self.random.percent(3) {
             self.deaths_left -= 1;
-            self.start_member();
+            self.start_member(false);
             if self.random.percent(50) {
                 return self.die(member);
             }
@@ -398,13 +405,18 @@ impl World {
     fn die(&mut self, member: MemberId) {
         let me = self.members.get_mut(&member).unwrap();
         me.dead = true;
-        me.work.clear();
-        if self.random.percent(50) {
-            self.tell(Event::MemberLost { member });
+        let work: Vec<(StageId, SplitId)> = std::mem::take(&mut me.work).into_keys().map(|(s, _)| (STAGE, s)).collect();
+        match self.random.below(4) {
+            0 => self.tell(Event::MemberLost { member }),
+            1 => {
+                let failure = Failure::new(FailureKind::Crash, "killed by signal 11");
+                self.tell(Event::Crashed { member, splits: work.into_iter().take(1).collect(), failure });
+            }
+            _ => {} // Only its silence tells.
         }
-        let alive = self.members.values().filter(|m| !m.dead).count();
+        let alive = self.members.values().filter(|m| !m.dead && !m.solo).count();
         if alive == 0 {
-            self.start_member();
+            self.start_member(false);
         }
     }
 }
