@@ -14,6 +14,7 @@ use mapfold_plan::memory::Budget;
 use mapfold_plan::{Error, Kind, Plan, Result};
 use mapfold_wire::{Conn, Cover, Facts, Identity, Purpose, Token, Who, dial, read_frame, write_frame};
 use std::io::{BufReader, Write};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,6 +50,8 @@ impl Door {
 /// A member's line to its coordinator.
 pub struct Line {
     conn: Conn,
+    /// Where this member notes what it works on.
+    flight: Option<PathBuf>,
     reader: BufReader<Conn>,
 }
 
@@ -61,8 +64,9 @@ pub fn enlist(door: &Door) -> Result<(Orders, Line)> {
     let peer = dial(&door.address, &me, Who::Coordinator, until, &AtomicBool::new(false))?;
     let mut reader = BufReader::new(peer.conn.clone());
     let orders = read_frame(&mut reader, FRAME_CAP)?;
-    let orders = orders.ok_or_else(|| Error::job("the coordinator has gone before it gave orders"))?;
-    Ok((orders, Line { conn: peer.conn, reader }))
+    let orders: Orders = orders.ok_or_else(|| Error::job("the coordinator has gone before it gave orders"))?;
+    let flight = orders.flights.as_ref().map(|folder| flight_path(folder, door.member));
+    Ok((orders, Line { conn: peer.conn, flight, reader }))
 }
 
 /// Attempts splits of `plan` until the job is over.
@@ -87,7 +91,7 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
     let memory = plan.stages().iter().map(|s| budget.plan(s.as_ref(), orders.chunks)).collect::<Result<Vec<_>>>()?;
     let lines: Vec<Arc<dyn Control>> = vec![control.clone()];
     let (member, boxes) = Member::new(plan, &memory, (orders.threads, orders.memory_limit), lines);
-    let member = Arc::new(member);
+    let member = Arc::new(member.with_flight(line.flight.as_deref()));
     let [postbox] = boxes.as_slice() else { return Err(Error::job("a member process has one worker")) };
     hear_all(line.reader, postbox.clone(), control.clone());
     let at_work = worker::start(1, &member)?;
@@ -103,6 +107,11 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
         Ok(Some(e)) => Err(Error::job(format!("a timely worker stopped: {e}"))),
         _ => Ok(()),
     }
+}
+
+/// The file of a member's flight slots.
+pub fn flight_path(folder: &Path, member: u32) -> PathBuf {
+    folder.join(format!("flight-{member}"))
 }
 
 fn vitals(member: &Member) -> Vitals {

@@ -3,7 +3,8 @@
 //! Who starts the processes, and where, is the launcher's business ([`Crew`]). Here they are let in, given their
 //! orders, heard, and replaced when they die: a lost member frees its leases, and the others do not notice.
 
-use crate::attend::{Door, FRAME_CAP, send_queue};
+use crate::attend::{Door, FRAME_CAP, flight_path, send_queue};
+use crate::flight::in_flight;
 use crate::link::{Mail, Post, Said};
 use crate::orders::Orders;
 use crate::shell::Shell;
@@ -12,6 +13,7 @@ use mapfold_plan::{Error, Result};
 use mapfold_wire::{Bound, Conn, Listener, Peer, Token, Who, read_frame, write_frame};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
+use std::path::PathBuf;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -34,6 +36,12 @@ pub struct Ended {
     pub tail: String,
 }
 
+impl Ended {
+    fn last_line(&self) -> &str {
+        self.tail.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("(nothing)")
+    }
+}
+
 /// Starts and stops the processes of members.
 pub trait Crew: Send + Sync {
     /// Starts the process of a member, which will knock at the door.
@@ -44,6 +52,14 @@ pub trait Crew: Send + Sync {
 
     /// Members whose processes ended since the last call.
     fn ended(&self) -> Vec<Ended>;
+
+    /// Ends the process of a member at once.
+    fn kill(&self, member: u32);
+
+    /// A folder that this process and its members share, for notes that outlive them.
+    fn folder(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// Ends all that still run, and waits for them.
     fn stop(&self);
@@ -61,9 +77,15 @@ pub struct Hall {
     orders: Arc<Orders>,
     token: Token,
     job: JobId,
-    /// Members that were started and have not ended; `true` once they have come in.
-    present: Mutex<BTreeMap<MemberId, bool>>,
+    /// Members that were started and have not ended.
+    present: Mutex<BTreeMap<MemberId, Presence>>,
     state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Presence {
+    came_in: bool,
+    solo: bool,
 }
 
 #[derive(Default)]
@@ -90,20 +112,20 @@ impl Hall {
         let (present, state) = (Mutex::default(), Mutex::default());
         let hall = Arc::new(Hall { shell, crew, listener, orders: Arc::new(orders), token, job, present, state });
         for _ in 0..members {
-            hall.add()?;
+            hall.add(false)?;
         }
         Ok(hall)
     }
 
-    /// Starts one more member.
+    /// Starts one more member; a `solo` one gets suspects only.
     ///
     /// # Errors
     /// When its process cannot be started.
-    pub fn add(&self) -> Result<()> {
+    pub fn add(&self, solo: bool) -> Result<()> {
         let mut state = lock(&self.state);
         let member = state.next;
         state.next += 1;
-        lock(&self.present).insert(MemberId(member), false);
+        lock(&self.present).insert(MemberId(member), Presence { came_in: false, solo });
         let address = self.listener.address().to_string();
         self.crew.start(&Door { address, job: self.job, member, token: self.token.clone() })
     }
@@ -126,11 +148,10 @@ impl Hall {
         let Who::Member(index) = peer.facts.who else { return };
         let member = MemberId(index);
         // Each process comes in once: a second one of the same name is nobody that was started here.
-        let known = lock(&self.present).get_mut(&member).is_some_and(|there| !std::mem::replace(there, true));
-        if !known {
+        let Some(solo) = self.expects(member) else {
             tracing::warn!("member {index} knocked a second time and was sent away");
             return;
-        }
+        };
         let (mail, inbox) = channel();
         let (conn, orders, shell) = (peer.conn.clone(), self.orders.clone(), self.shell.clone());
         std::thread::spawn(move || {
@@ -140,9 +161,33 @@ impl Hall {
                 tracing::debug!("member {index} takes no mail any more");
             }
         });
-        self.shell.enrol(member, Arc::new(Mailbox { mail: Mutex::new(Some(mail)), conn: peer.conn.clone() }));
-        let conn = peer.conn;
-        std::thread::spawn(move || hear(&shell, member, conn));
+        self.shell.enrol(member, solo, Arc::new(Mailbox { mail: Mutex::new(Some(mail)), conn: peer.conn.clone() }));
+        let (conn, hall) = (peer.conn, self.clone());
+        std::thread::spawn(move || hall.hear(member, conn));
+    }
+
+    /// Whether a member that was started has not come in yet; and if so, whether it is a solo one.
+    fn expects(&self, member: MemberId) -> Option<bool> {
+        let mut present = lock(&self.present);
+        let presence = present.get_mut(&member).filter(|p| !p.came_in)?;
+        presence.came_in = true;
+        Some(presence.solo)
+    }
+
+    /// Hears a member until its line ends. How its process ended is known a moment later.
+    fn hear(&self, member: MemberId, conn: Conn) {
+        let mut reader = BufReader::new(conn);
+        loop {
+            match read_frame::<Said>(&mut reader, FRAME_CAP) {
+                Ok(Some(said)) => self.shell.hear(member, said),
+                Ok(None) => break,
+                Err(e) => {
+                    tracing::debug!("member {member}: {e}");
+                    break;
+                }
+            }
+        }
+        lock(&self.state).gone.push((member, Instant::now()));
     }
 
     /// Replaces the members that have died or are given up.
@@ -150,9 +195,8 @@ impl Hall {
     /// # Errors
     /// When they die again and again and no split is done in between.
     pub fn replace_the_lost(&self) -> Result<()> {
+        self.shell.take_overdue().iter().for_each(|member| self.crew.kill(member.0));
         for ended in self.crew.ended() {
-            lock(&self.present).remove(&MemberId(ended.member));
-            self.shell.lost(MemberId(ended.member));
             self.replace(&ended)?;
         }
         let mut gone = std::mem::take(&mut lock(&self.state).gone);
@@ -162,20 +206,28 @@ impl Hall {
                 lock(&self.state).gone.push((member, since));
                 continue;
             }
+            self.shell.lost(member);
             let how = "its line was cut, or it was silent for too long".to_string();
             self.replace(&Ended { member: member.0, how, tail: String::new() })?;
         }
-        Ok(())
+        let has_solo = lock(&self.present).values().any(|p| p.solo);
+        if self.shell.has_suspects() && !has_solo { self.add(true) } else { Ok(()) }
     }
 
+    /// Its splits go to others; another process takes its place, unless that was done already.
     fn replace(&self, ended: &Ended) -> Result<()> {
+        let presence = lock(&self.present).remove(&MemberId(ended.member)).unwrap_or_default();
+        let flights = self.orders.flights.as_ref().map(|f| in_flight(&flight_path(f, ended.member)));
+        let suspects = flights.unwrap_or_default();
+        let convicted = presence.solo && !suspects.is_empty();
+        self.shell.crashed(MemberId(ended.member), suspects, &ended.how, ended.last_line());
         let first = lock(&self.state).replaced.insert(ended.member);
-        if !first || self.shell.is_over() {
-            return Ok(());
+        if !first || self.shell.is_over() || convicted {
+            return Ok(()); // A solo member is started when a suspect waits.
         }
         tracing::warn!("member {} is replaced: {}", ended.member, ended.how);
         self.count_death(ended)?;
-        self.add()
+        if presence.solo { Ok(()) } else { self.add(false) }
     }
 
     fn count_death(&self, ended: &Ended) -> Result<()> {
@@ -188,8 +240,7 @@ impl Hall {
             return Ok(());
         }
         let what = format!("members die before they finish a split, the last by {}", ended.how);
-        let last = ended.tail.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("(nothing)");
-        Err(Error::job(what).with_remedy(format!("its log ends with: {last}")))
+        Err(Error::job(what).with_remedy(format!("its log ends with: {}", ended.last_line())))
     }
 
     /// Waits until the members have left, and ends those that have not.
@@ -225,20 +276,4 @@ impl Post for Mailbox {
         lock(&self.mail).take();
         let _ = self.conn.shutdown(std::net::Shutdown::Both);
     }
-}
-
-/// Hears a member until its line ends.
-fn hear(shell: &Shell, member: MemberId, conn: Conn) {
-    let mut reader = BufReader::new(conn);
-    loop {
-        match read_frame::<Said>(&mut reader, FRAME_CAP) {
-            Ok(Some(said)) => shell.hear(member, said),
-            Ok(None) => break,
-            Err(e) => {
-                tracing::debug!("member {member}: {e}");
-                break;
-            }
-        }
-    }
-    shell.lost(member);
 }

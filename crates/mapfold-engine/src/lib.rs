@@ -19,6 +19,7 @@ mod batch;
 mod commit;
 mod crew;
 mod fetch;
+mod flight;
 mod guard;
 mod link;
 mod measure;

@@ -3,6 +3,7 @@
 //! Here is what its workers share: the compute pool, the writer, the stages with their memory plan and working files,
 //! and the lines to the coordinator. A member decides nothing: which split, and whether its output counts, it is told.
 
+use crate::flight::Flight;
 use crate::link::{Control, Mail, Post};
 use crate::parts::PartFiles;
 use crate::pool::Pool;
@@ -12,6 +13,7 @@ use mapfold_plan::memory::StageMemory;
 use mapfold_plan::{Error, FileEntry, Need, Place, Plan, Result, Stage, StageKind};
 use mapfold_store::Stores;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use timely::scheduling::SyncActivator;
@@ -65,6 +67,7 @@ pub struct Desk {
 pub struct Member {
     pub(crate) pool: Pool,
     pub(crate) writer: Pool,
+    pub(crate) flight: Flight,
     pub(crate) stores: Stores,
     pub(crate) files: Arc<Vec<FileEntry>>,
     pub(crate) stages: Vec<Arc<MemberStage>>,
@@ -101,6 +104,7 @@ impl Member {
         let member = Member {
             pool: Pool::new("compute", threads),
             writer: Pool::new("write", 1),
+            flight: Flight::default(),
             stores: plan.stores().clone(),
             files: Arc::new(plan.files()),
             stages,
@@ -110,6 +114,13 @@ impl Member {
             limit: limit / 4,
         };
         (member, postboxes)
+    }
+
+    /// Notes in this file what its threads work on.
+    #[must_use]
+    pub fn with_flight(mut self, path: Option<&Path>) -> Member {
+        self.flight = path.map(Flight::open).unwrap_or_default();
+        self
     }
 
     pub(crate) fn take_desk(&self, worker: usize) -> Option<Desk> {

@@ -36,6 +36,8 @@ pub struct RunOptions {
     pub job: Option<JobId>,
     /// Members as processes of their own; without, they are workers of this process.
     pub crew: Option<Arc<dyn Crew>>,
+    /// Milliseconds after which a member process that still works on a split is ended; `None`: never.
+    pub split_timeout_ms: Option<u64>,
     /// Milliseconds of silence after which a member process is given up.
     pub lost_after_ms: u64,
     /// What the facade's part of a member needs to build the same plan, as JSON.
@@ -59,6 +61,7 @@ impl Default for RunOptions {
             cancel: Cancel::default(),
             job: None,
             crew: None,
+            split_timeout_ms: None,
             lost_after_ms: 30_000,
             settings: String::new(),
         }

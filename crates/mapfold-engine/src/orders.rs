@@ -3,6 +3,7 @@
 use mapfold_plan::Answer;
 use mapfold_plan::memory::Chunks;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The first frame on the control connection, from the coordinator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -23,6 +24,8 @@ pub struct Orders {
     pub memory_limit: u64,
     /// Windows that splits are computed in.
     pub chunks: Chunks,
+    /// Folder for the members' flight slots, when they share this machine's disk.
+    pub flights: Option<PathBuf>,
     /// Milliseconds between two signs of life.
     pub alive_every_ms: u64,
 }

@@ -6,7 +6,7 @@
 
 use crate::guard;
 use std::any::{Any, TypeId};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,6 +15,15 @@ use std::thread::JoinHandle;
 pub type Rooms = RefCell<HashMap<TypeId, Box<dyn Any>>>;
 
 type Work = Box<dyn FnOnce(&Rooms) + Send>;
+
+thread_local! {
+    static INDEX: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The number of this thread in its pool.
+pub fn thread_index() -> usize {
+    INDEX.get()
+}
 
 #[derive(Default)]
 struct Queues {
@@ -43,7 +52,7 @@ impl Pool {
         let spawn = |i: usize| {
             let shared = shared.clone();
             let named = std::thread::Builder::new().name(format!("{name}-{i}"));
-            named.spawn(move || serve(&shared)).expect("the system starts a thread")
+            named.spawn(move || serve(&shared, i)).expect("the system starts a thread")
         };
         Pool { threads: (0..threads.max(1)).map(spawn).collect(), shared }
     }
@@ -63,7 +72,8 @@ impl Pool {
     }
 }
 
-fn serve(shared: &Shared) {
+fn serve(shared: &Shared, index: usize) {
+    INDEX.set(index);
     guard::mark_engine_thread();
     let rooms = Rooms::default();
     loop {

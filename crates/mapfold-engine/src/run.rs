@@ -15,7 +15,7 @@ use crate::streams::Streams;
 use crate::worker;
 use crate::{guard, measure};
 use mapfold_coord::events::Outcome;
-use mapfold_coord::{Coordinator, Costs, JobEvent, JobId, LogEntry, MemberId, Policy, StageId, StageSpec};
+use mapfold_coord::{Coordinator, Costs, JobEvent, JobId, LogEntry, MemberId, Policy, SplitId, StageId, StageSpec};
 use mapfold_plan::memory::StageMemory;
 use mapfold_plan::{Error, Kind, PartRecord, Plan, Reported, Result, Stage, StageKind};
 use std::collections::BTreeMap;
@@ -113,13 +113,21 @@ impl<'a> Run<'a> {
         }
         let (stages, specs) = take_up(opts, &stages, &memory, &mut outputs)?;
         let patience = match opts.crew {
-            Some(_) => Policy { lost_after_ms: Some(opts.lost_after_ms), ..Policy::cluster() },
+            Some(_) => {
+                let (lost_after_ms, lease_ms) = (Some(opts.lost_after_ms), opts.split_timeout_ms);
+                Policy { lost_after_ms, lease_ms, kill_overdue: true, ..Policy::cluster() }
+            }
             None => Policy::default(),
         };
         let policy = Policy { on_error: opts.on_error, ..patience };
         let coordinator = Coordinator::new(specs, policy).map_err(|e| Error::caused(Kind::Job, e))?;
         let streams = stages.iter().filter_map(|s| Some((s.id, s.streams.clone()?))).collect();
-        let shell = Arc::new(Shell::new(coordinator, streams, opts.events.clone()));
+        let named = plan.stages();
+        let places = move |stage: StageId, split: SplitId| {
+            let stage = &named[stage.0 as usize];
+            (stage.label().to_string(), stage.domain().place(split.0).to_string())
+        };
+        let shell = Arc::new(Shell::new(coordinator, streams, Box::new(places), opts.events.clone()));
         Ok(Run { plan, opts, job_id, shell, stages, memory, outputs, replaced: 0 })
     }
 
@@ -154,7 +162,7 @@ impl<'a> Run<'a> {
         let line = |member| Arc::new(Here { shell: self.shell.clone(), member }) as Arc<dyn Control>;
         let limits = (self.opts.threads, self.opts.memory_limit);
         let (member, boxes) = Member::new(self.plan, &self.memory, limits, members.clone().map(line).collect());
-        members.zip(boxes).for_each(|(id, postbox)| self.shell.enrol(id, postbox));
+        members.zip(boxes).for_each(|(id, postbox)| self.shell.enrol(id, false, postbox));
         let member = Arc::new(member);
         let at_work = worker::start(workers, &member)?;
         while !at_work.is_finished() {
@@ -172,7 +180,8 @@ impl<'a> Run<'a> {
     /// Members in processes of their own.
     fn serve_crew(&mut self, crew: Arc<dyn Crew>) -> Result<()> {
         let members = self.opts.workers.max(1) as u32;
-        let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, self.orders(), members);
+        let orders = Orders { flights: crew.folder(), ..self.orders() };
+        let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, orders, members);
         let hall = hall.inspect_err(|_| crew.stop())?;
         while !self.shell.is_over() {
             hall.welcome(Duration::from_millis(20));
@@ -196,6 +205,7 @@ impl<'a> Run<'a> {
             threads: self.opts.threads,
             memory_limit: self.opts.memory_limit,
             chunks: self.opts.chunks,
+            flights: None,
             alive_every_ms: (self.opts.lost_after_ms / 4).clamp(100, 2_000),
         }
     }

@@ -10,7 +10,7 @@ use crate::streams::{Placed, Streams};
 use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId};
 use mapfold_coord::{Attempt, Counters, PartRecord, PhaseTimes, SplitId, StageId};
 use mapfold_plan::{Error, Kind};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -32,6 +32,8 @@ struct Inner {
     coord: Coordinator,
     boxes: HashMap<MemberId, Arc<dyn Post>>,
     gone: Vec<MemberId>,
+    overdue: Vec<MemberId>,
+    solos: BTreeSet<MemberId>,
     vitals: BTreeMap<MemberId, Vitals>,
     streams: BTreeMap<StageId, Arc<Streams>>,
     /// What granted attempts wait with until their record is accepted.
@@ -43,21 +45,32 @@ struct Inner {
     skipped: u64,
 }
 
+/// The label of a stage and the place of a split, for people.
+pub type Places = Box<dyn Fn(StageId, SplitId) -> (String, String) + Send + Sync>;
+
 /// The coordinator of a running job.
 pub struct Shell {
     inner: Mutex<Inner>,
     failed: AtomicBool,
+    places: Places,
     events: Arc<EventLog>,
     began: Instant,
 }
 
 impl Shell {
     /// A shell around `coord`; `streams` are those of the stages with an output that is still to be made.
-    pub fn new(coord: Coordinator, streams: BTreeMap<StageId, Arc<Streams>>, events: Arc<EventLog>) -> Shell {
+    pub fn new(
+        coord: Coordinator,
+        streams: BTreeMap<StageId, Arc<Streams>>,
+        places: Places,
+        events: Arc<EventLog>,
+    ) -> Shell {
         let inner = Inner {
             coord,
             boxes: HashMap::new(),
             gone: Vec::new(),
+            overdue: Vec::new(),
+            solos: BTreeSet::new(),
             vitals: BTreeMap::new(),
             streams,
             asked: HashMap::new(),
@@ -67,16 +80,19 @@ impl Shell {
             tally: BTreeMap::new(),
             skipped: 0,
         };
-        Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), events, began: Instant::now() }
+        Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), places, events, began: Instant::now() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A member's mail goes there from now on.
-    pub fn enrol(&self, member: MemberId, post: Arc<dyn Post>) {
+    /// A member's mail goes there from now on. A solo member gets suspects only.
+    pub fn enrol(&self, member: MemberId, solo: bool, post: Arc<dyn Post>) {
         let mut inner = self.lock();
+        if solo {
+            inner.solos.insert(member);
+        }
         if self.has_failed() {
             post.post(Mail::Stop);
         }
@@ -86,7 +102,10 @@ impl Shell {
     /// A member says something.
     pub fn hear(&self, member: MemberId, said: Said) {
         match said {
-            Said::Joined => self.tell(Event::Joined { member, solo: false }),
+            Said::Joined => {
+                let solo = self.lock().solos.contains(&member);
+                self.tell(Event::Joined { member, solo });
+            }
             Said::LeaseWanted { stage, count } => self.tell(Event::LeaseWanted { member, stage, count }),
             Said::GrantWanted { at, sizes } => {
                 self.lock().asked.insert(at, sizes);
@@ -106,6 +125,31 @@ impl Shell {
     pub fn lost(&self, member: MemberId) {
         self.lock().forget(member);
         self.tell(Event::MemberLost { member });
+    }
+
+    /// A member's process has died while it worked on these splits.
+    pub fn crashed(&self, member: MemberId, splits: Vec<(StageId, SplitId)>, how: &str, log: &str) {
+        let mut inner = self.lock();
+        inner.forget(member);
+        for (stage, split) in &splits {
+            let (label, place) = (self.places)(*stage, *split);
+            let what = format!("the process that worked on split {split} alone was {how}, twice");
+            let error = Error::job(what).at_stage(label).at_place(place);
+            inner.errors.insert((*stage, *split), error.with_remedy(format!("its log ends with: {log}")));
+        }
+        drop(inner);
+        let failure = Failure::new(FailureKind::Crash, format!("its process was {how}"));
+        self.tell(Event::Crashed { member, splits, failure });
+    }
+
+    /// Whether splits wait for a solo member.
+    pub fn has_suspects(&self) -> bool {
+        self.lock().coord.waiting_suspects() > 0
+    }
+
+    /// Members that hold a split for too long.
+    pub fn take_overdue(&self) -> Vec<MemberId> {
+        std::mem::take(&mut self.lock().overdue)
     }
 
     /// Time passes: members that have been silent for too long are lost.
@@ -213,6 +257,10 @@ impl Shell {
             Action::JobFailed { at, failure } => {
                 self.failed.store(true, SeqCst);
                 inner.end(at, &failure);
+                None
+            }
+            Action::Overdue { member, .. } => {
+                inner.overdue.push(member);
                 None
             }
             Action::MemberGone { member } => {

@@ -304,6 +304,7 @@ struct Try<'a> {
 
 impl Try<'_> {
     fn run(&self, at: At, place: Place, mut fetch: Option<SplitFetch>, bytes_in: u64, rooms: &Rooms) -> Outcome {
+        let _flight = self.member.flight.enter(crate::pool::thread_index(), at.stage, at.split);
         let cx = Cx::new(rooms);
         cx.set_split(at.split.0);
         if let Some(f) = &fetch {

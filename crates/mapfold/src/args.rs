@@ -55,6 +55,9 @@ pub struct RunArgs {
     /// Seconds of silence after which a member process is given up and replaced
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Run options")]
     pub member_timeout: u64,
+    /// Seconds after which a process that still works on a split is ended, and the split tried alone [default: never]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400), help_heading = "Run options")]
+    pub split_timeout: Option<u64>,
     /// Compute threads of each process [default: all cores, divided by --workers]
     #[arg(long, value_name = "N", alias = "executor-cores", help_heading = "Run options")]
     pub threads: Option<usize>,
@@ -301,6 +304,7 @@ impl RunArgs {
             overwrite: self.overwrite,
             on_error,
             lost_after_ms: 1000 * self.member_timeout,
+            split_timeout_ms: self.split_timeout.map(|s| 1000 * s),
             ..RunOptions::default()
         })
     }

@@ -12,6 +12,7 @@ use mapfold_launch::{Carrier, Exit, Local, MEMBER_OPTION, MemberSpec, Membership
 use mapfold_plan::{Kind, Plan};
 use mapfold_store::Stores;
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,12 +32,14 @@ pub(crate) fn crew(args: &RunArgs, job: &JobId) -> Result<Option<Arc<dyn Crew>>>
     let logs = folder.join("logs");
     std::fs::create_dir_all(&logs)
         .map_err(|e| Error::caused(Kind::Job, e).with_remedy(format!("{} must be writable", logs.display())))?;
-    Ok(Some(Arc::new(Carried { carrier: Local::new(logs)?, slots: Mutex::default() })))
+    Ok(Some(Arc::new(Carried { carrier: Local::new(&logs)?, folder: logs, slots: Mutex::default() })))
 }
 
 /// Members started by a carrier.
 struct Carried<C> {
     carrier: C,
+    /// Their logs and flight slots.
+    folder: PathBuf,
     slots: Mutex<BTreeMap<u32, Slot>>,
 }
 
@@ -65,6 +68,16 @@ impl<C: Carrier> Crew for Carried<C> {
     fn ended(&self) -> Vec<Ended> {
         let exits = std::iter::from_fn(|| self.carrier.next_exit(Instant::now()));
         exits.map(|exit| self.saw(exit)).collect()
+    }
+
+    fn kill(&self, member: u32) {
+        if let Some(slot) = self.slots().get(&member) {
+            self.carrier.stop(*slot, Duration::ZERO);
+        }
+    }
+
+    fn folder(&self) -> Option<PathBuf> {
+        Some(self.folder.clone())
     }
 
     fn stop(&self) {
