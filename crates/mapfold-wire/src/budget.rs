@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// What one handshake may take.
 pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
-/// A plain handshake reads 119 bytes at most, one under TLS about 1,500.
+/// A plain handshake reads 118 bytes at most, one under TLS about 500.
 const HANDSHAKE_BYTES: usize = 16 * 1024;
 
 /// The socket of a connection that is not proven yet.
