@@ -23,6 +23,7 @@ mod guard;
 mod link;
 mod measure;
 mod member;
+pub mod mesh;
 mod options;
 mod orders;
 mod outcome;
