@@ -3,7 +3,7 @@
 //! Every closure runs under `catch_unwind` on a compute thread that is marked as guarded. The process-wide hook
 //! keeps the message and the line of a guarded panic for the error, instead of printing a backtrace; a panic on any
 //! other thread of the engine is a fault of ours and aborts, because timely would wait for ever for a worker that is
-//! gone. Threads that are not the engine's (a test runner's) keep the hook that was there before.
+//! gone. A panic that only follows from another member's death is no fault of ours (`mesh`). Threads that are not the engine's (a test runner's) keep the hook that was there before.
 
 use mapfold_plan::{Error, Kind, panic_text};
 use std::cell::{Cell, RefCell};
@@ -29,6 +29,7 @@ pub fn install_panic_hook() {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| match MARK.get() {
             Mark::Guarded => LAST.set(Some(told(info))),
+            _ if crate::mesh::explains(info) => {} // one line was said; the thread goes down as it must
             Mark::Engine => abort(info),
             Mark::Foreign => before(info),
         }));

@@ -24,6 +24,7 @@ mod guard;
 mod link;
 mod measure;
 mod member;
+pub mod mesh;
 mod options;
 mod orders;
 mod outcome;

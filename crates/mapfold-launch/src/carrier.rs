@@ -74,7 +74,8 @@ pub struct Exit {
 
 /// Starts and stops processes, and reports exits.
 pub trait Carrier: Send + Sync {
-    /// Starts a member. That it started does not mean that it works: it may have ended already.
+    /// Starts a member. That it started does not mean that it works: it may have ended already, and another thread may
+    /// have taken its exit.
     ///
     /// # Errors
     /// [`LaunchError`] when there is nothing that could end.

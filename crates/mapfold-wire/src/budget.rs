@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 /// What one handshake may take.
 pub(crate) const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
-/// A plain handshake reads 119 bytes at most, one under TLS about 1,500.
+/// A plain handshake reads 118 bytes at most, one under TLS about 500.
 const HANDSHAKE_BYTES: usize = 16 * 1024;
 
 /// The socket of a connection that is not proven yet.
@@ -68,5 +68,44 @@ impl Write for Budgeted<'_> {
 
     fn flush(&mut self) -> Result<()> {
         self.socket.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::net::TcpListener;
+    use std::thread;
+
+    /// What the receiving end makes of a peer that sends `piece` every few milliseconds until it is cut off.
+    fn against(piece: &'static [u8], limit: Duration) -> (Vec<u8>, ErrorKind) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().unwrap();
+        let sending = thread::spawn(move || {
+            while peer.write_all(piece).is_ok() {
+                thread::sleep(Duration::from_millis(5));
+            }
+        });
+        let mut got = Vec::new();
+        let error = Budgeted::new(&socket, Instant::now() + limit).read_to_end(&mut got).unwrap_err();
+        drop(socket);
+        sending.join().unwrap();
+        (got, error.kind())
+    }
+
+    /// Each single read is quick; all together are too long.
+    #[test]
+    fn a_peer_that_drips_is_cut_off_by_time() {
+        let (got, error) = against(b"x", Duration::from_millis(200));
+        assert_eq!(error, ErrorKind::TimedOut);
+        assert!(got.len() > 1, "it was not for silence");
+    }
+
+    #[test]
+    fn a_peer_that_pours_is_cut_off_by_bytes() {
+        let (got, error) = against(&[b'x'; 5000], Duration::from_secs(60));
+        assert_eq!((got.len(), error), (HANDSHAKE_BYTES, ErrorKind::InvalidData));
     }
 }

@@ -10,9 +10,11 @@ use crate::facts::{Cover, Identity};
 use crate::slots::Slots;
 use crate::tls;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Connections that may be in their handshake at a time.
@@ -67,7 +69,7 @@ impl Bound {
         accepting
             .spawn(move || accept(&socket, &door, &sender))
             .map_err(|source| WireError::Bind { address, source })?;
-        Ok(Listener { address, shared, peers })
+        Ok(Listener { address, shared, peers: Mutex::new(peers) })
     }
 }
 
@@ -104,7 +106,7 @@ struct Shared {
 pub struct Listener {
     address: SocketAddr,
     shared: Arc<Shared>,
-    peers: Receiver<Peer>,
+    peers: Mutex<Receiver<Peer>>,
 }
 
 impl Listener {
@@ -113,9 +115,10 @@ impl Listener {
         self.address
     }
 
-    /// The next proven peer, or `None` when `until` has come.
+    /// The next proven peer, or `None` when `until` has come. For one thread at a time: another waits for its turn.
     pub fn next(&self, until: Instant) -> Option<Peer> {
-        self.peers.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers.recv_timeout(until.saturating_duration_since(Instant::now())).ok()
     }
 
     /// How connections ended so far.
@@ -178,8 +181,11 @@ fn admit(stream: TcpStream, from: SocketAddr, shared: &Arc<Shared>, peers: &Send
 impl Shared {
     fn handshake(&self, stream: TcpStream, from: SocketAddr, slot: u64, peers: &Sender<Peer>) {
         let until = Instant::now() + crate::budget::HANDSHAKE_TIME;
-        let proven = prove(stream, from, &self.me, &Side::Listener(self.tls.as_ref()), until);
+        // Nothing in there is known to panic; but a place that is never given back would be gone for good.
+        let shaken =
+            catch_unwind(AssertUnwindSafe(|| prove(stream, from, &self.me, &Side::Listener(self.tls.as_ref()), until)));
         let kept = self.slots.leave(slot);
+        let Ok(proven) = shaken else { return self.dropped(&"the handshake panicked (please report this)") };
         match proven {
             _ if !kept => drop(self.tally.displaced.fetch_add(1, Relaxed)),
             Ok(peer) => {
