@@ -53,18 +53,28 @@ pub fn target() -> (PathBuf, String) {
 /// When it does not build.
 pub fn mapfold() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        if let Some(given) = std::env::var_os("MAPFOLD_TEST_BIN") {
-            return given.into();
-        }
-        let (target, folder) = target();
-        let profile = if folder == "debug" { "dev" } else { &folder };
-        let args = ["build", "--quiet", "-p", "mapfold-cli", "--bin", "mapfold", "--profile", profile];
-        let done = cargo().args(args).current_dir(checkout()).env("CARGO_TARGET_DIR", &target).output();
-        let done = done.expect("cargo runs");
-        assert!(done.status.success(), "cargo {args:?}:\n{}", String::from_utf8_lossy(&done.stderr));
-        target.join(folder).join("mapfold")
+    BUILT.get_or_init(|| match std::env::var_os("MAPFOLD_TEST_BIN") {
+        Some(given) => given.into(),
+        None => build("mapfold-cli", "mapfold"),
     })
+}
+
+/// Another program of this workspace, a package with one binary of its own name.
+///
+/// # Panics
+/// When it does not build.
+pub fn program(package: &str) -> PathBuf {
+    build(package, package)
+}
+
+fn build(package: &str, binary: &str) -> PathBuf {
+    let (target, folder) = target();
+    let profile = if folder == "debug" { "dev" } else { &folder };
+    let args = ["build", "--quiet", "-p", package, "--bin", binary, "--profile", profile];
+    let done = cargo().args(args).current_dir(checkout()).env("CARGO_TARGET_DIR", &target).output();
+    let done = done.expect("cargo runs");
+    assert!(done.status.success(), "cargo {args:?}:\n{}", String::from_utf8_lossy(&done.stderr));
+    target.join(folder).join(binary)
 }
 
 /// Says loudly that something was not tested; with `CI=true` that is a failure when `must`.

@@ -153,7 +153,7 @@ impl Hall {
             return;
         };
         let (mail, inbox) = channel();
-        let (conn, orders, shell) = (peer.conn.clone(), self.orders.clone(), self.shell.clone());
+        let (conn, orders) = (peer.conn.clone(), self.orders.clone());
         std::thread::spawn(move || {
             let mut out = conn.clone();
             let sent = write_frame(&mut out, &*orders, FRAME_CAP).map_err(std::io::Error::other);
@@ -225,7 +225,7 @@ impl Hall {
         if !first || self.shell.is_over() || convicted {
             return Ok(()); // A solo member is started when a suspect waits.
         }
-        tracing::warn!("member {} is replaced: {}", ended.member, ended.how);
+        tracing::info!("member {} is replaced: {}", ended.member, ended.how);
         self.count_death(ended)?;
         if presence.solo { Ok(()) } else { self.add(false) }
     }

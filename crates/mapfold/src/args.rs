@@ -41,6 +41,8 @@ pub enum OnErrorArg {
     Fail,
     /// Leave the split out (nodata), up to --max-bad-splits; exit code 4.
     Skip,
+    /// The same: every split left out is recorded with its cause, whichever of the two words is used.
+    Quarantine,
 }
 
 /// The options that every job has beside its own.
@@ -291,7 +293,7 @@ impl RunArgs {
         let threads = self.threads.unwrap_or_else(|| (cores() / workers).max(1));
         let on_error = match self.on_error {
             OnErrorArg::Fail => OnError::Fail,
-            OnErrorArg::Skip => OnError::Skip { max: self.max_bad_splits },
+            OnErrorArg::Skip | OnErrorArg::Quarantine => OnError::Skip { max: self.max_bad_splits },
         };
         Ok(RunOptions {
             threads,
