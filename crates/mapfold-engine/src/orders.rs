@@ -23,6 +23,8 @@ pub struct Orders {
     pub memory_limit: u64,
     /// Windows that splits are computed in.
     pub chunks: Chunks,
+    /// Folder for records that do not fit into memory: the coordinator removes it.
+    pub scratch: String,
     /// Milliseconds between two signs of life.
     pub alive_every_ms: u64,
 }
