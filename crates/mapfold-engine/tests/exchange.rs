@@ -68,7 +68,7 @@ fn reports(plan: &Plan, o: &RunOptions) -> Vec<serde_json::Value> {
     run(plan, o).unwrap().reports.remove(0).values
 }
 
-/// Every way to run that must not show in a result; the last two spill.
+/// Every way to run that must not show in a result; the last two have little memory.
 fn ways() -> Vec<RunOptions> {
     let tight = |o: RunOptions| RunOptions { memory_limit: 40 << 20, ..o };
     vec![
@@ -212,4 +212,25 @@ fn words_are_counted_over_bytes() {
     let of = |word: &str| all[0].iter().find(|v| v[0] == word).unwrap()[1].as_u64();
     assert_eq!((all[0].len(), of("be"), of("question"), of("only 7")), (2008, Some(4000), Some(2000), Some(1)));
     assert!(all.iter().all(|one| *one == all[0]));
+}
+
+#[test]
+fn spilled_records_are_gone_when_a_run_ends_well_or_not() {
+    let scratch = std::env::temp_dir().join(format!("mapfold-exchange-test-{}", std::process::id()));
+    std::fs::create_dir(&scratch).unwrap();
+    let o = RunOptions { memory_limit: 40 << 20, scratch: Some(scratch.clone()), ..opts(2, 2, None) };
+    let job = |unlucky: u64| {
+        let p = plan();
+        let pairs = p.range(200).flat_map(|s| (0..1000).map(move |i| (i % 10, [s, i, i, i, i, i])));
+        let check = move |k: &u64| if *k == unlucky { panic!("unlucky {k}") } else { *k };
+        pairs.reduce(move |k, values| (check(k), values.map(|v| v[0]).sum::<u64>())).report("sums").unwrap();
+        run(&p, &o)
+    };
+    let done = job(10).unwrap();
+    let sum = 199 * 200 / 2 * 100;
+    assert_eq!(done.reports[0].values, (0..10).map(|k| serde_json::json!([k, sum])).collect::<Vec<_>>());
+    assert!(done.bytes_spilled > 0, "this test is about files");
+    assert_eq!(std::fs::read_dir(&scratch).unwrap().count(), 0);
+    assert!(job(7).unwrap_err().to_string().contains("unlucky 7"));
+    std::fs::remove_dir(&scratch).expect("nothing is left in it");
 }

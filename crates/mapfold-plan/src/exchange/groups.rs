@@ -4,7 +4,7 @@
 //! sorted and written as runs; runs are merged 64 at a time until one merge is left, which streams. So a group may be
 //! larger than memory: its values pass one by one.
 
-use super::order;
+use super::order::{self, Known};
 use super::raw::RawCombiner;
 use super::runs::{self, FAN_IN, Merge, Run, Sizes};
 use super::segment::Segment;
@@ -46,12 +46,16 @@ impl Memory {
             let numbered = (0..s.rows()).map(|row| ((number as u64) << 32 | u64::from(row), s.key(row)));
             entries.extend(order::entries(numbered, depth));
         }
-        let in_runs = segments.iter().all(Segment::is_sorted);
+        let width = segments.first().and_then(Segment::key_width);
+        let known = Known {
+            in_runs: segments.iter().all(Segment::is_sorted),
+            width: width.filter(|w| segments.iter().all(|s| s.key_width() == Some(*w))),
+        };
         let key = |number| {
             let (segment, row) = place(number);
             segments[segment].key(row)
         };
-        order::sort(&mut entries, depth, in_runs, &key);
+        order::sort(&mut entries, depth, known, &key);
         Memory { segments, entries, at: 0 }
     }
 }

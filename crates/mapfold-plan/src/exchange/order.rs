@@ -50,13 +50,24 @@ pub(crate) fn entries<'a>(numbered: impl Iterator<Item = (u64, &'a [u8])>, depth
     numbered.map(move |(number, key)| entry(prefix(key, depth), number))
 }
 
-/// Sorts entries whose prefixes are those at `depth`, and whose keys are equal before it. `in_runs` says that they are
-/// mostly sorted already.
-pub(crate) fn sort<'a>(all: &mut [u128], depth: usize, in_runs: bool, key: &impl Fn(u64) -> &'a [u8]) {
-    if in_runs {
+/// What is known of keys before they are sorted.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Known {
+    /// Their entries are mostly in order already.
+    pub in_runs: bool,
+    /// All have this width.
+    pub width: Option<usize>,
+}
+
+/// Sorts entries whose prefixes are those at `depth`, and whose keys are equal before it.
+pub(crate) fn sort<'a>(all: &mut [u128], depth: usize, known: Known, key: &impl Fn(u64) -> &'a [u8]) {
+    if known.in_runs {
         all.sort();
     } else {
         all.sort_unstable();
+    }
+    if known.width.is_some_and(|width| width <= depth + 8) {
+        return; // Entries with one prefix have one key.
     }
     let mut from = 0;
     while from < all.len() {
@@ -87,7 +98,7 @@ fn sort_equal<'a>(run: &mut [u128], depth: usize, key: &impl Fn(u64) -> &'a [u8]
         return;
     }
     run.iter_mut().for_each(|e| *e = entry(prefix(key(*e as u64), next), *e as u64));
-    sort(run, next, false, key);
+    sort(run, next, Known::default(), key);
 }
 
 /// The entries of keys `0..count` in order.
@@ -97,7 +108,7 @@ pub(crate) fn sorted<'a>(count: usize, key: impl Fn(usize) -> &'a [u8]) -> Vec<u
     }
     let depth = common(key(0), (1..count).map(&key));
     let mut all: Vec<u128> = entries((0..count).map(|i| (i as u64, key(i))), depth).collect();
-    sort(&mut all, depth, false, &|i| key(i as usize));
+    sort(&mut all, depth, Known::default(), &|i| key(i as usize));
     all
 }
 

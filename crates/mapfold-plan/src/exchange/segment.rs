@@ -251,6 +251,11 @@ impl Segment {
         self.head.sorted
     }
 
+    /// Width of every key, when they have one.
+    pub(crate) fn key_width(&self) -> Option<usize> {
+        self.head.keys.width.map(|w| w as usize)
+    }
+
     /// The buffer.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
