@@ -54,7 +54,13 @@ fn an_exchange_larger_than_memory_stays_below_the_limit_and_gives_the_same_bytes
     let tight = digests(&scratch, LIMIT, 1);
     let mib = |b: u64| b >> 20;
     let (peak, predicted) = (peak_rss(), tight.predicted_peak_bytes);
-    eprintln!("{} MiB limit, {} measured, {} predicted, {} spilled", mib(LIMIT), mib(peak), mib(predicted), mib(tight.bytes_spilled));
+    eprintln!(
+        "{} MiB limit, {} measured, {} predicted, {} spilled",
+        mib(LIMIT),
+        mib(peak),
+        mib(predicted),
+        mib(tight.bytes_spilled)
+    );
     assert!(tight.bytes_spilled > SPLITS * RECORDS * 100, "most of it goes through files, and the large key twice");
     assert!(peak <= LIMIT && peak <= predicted, "{} MiB", mib(peak));
     let tight_workers = digests(&scratch, LIMIT, 3);

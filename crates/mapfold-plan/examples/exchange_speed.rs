@@ -64,7 +64,7 @@ fn sort(records: u64, partitions: u32) {
     println!("\n{records} records of 100 bytes, keys of 10, {partitions} partitions");
     let each = records / SPLITS;
     let t = cpu();
-    (0..records).for_each(|i| drop(black_box(record(i))));
+    (0..records).for_each(|i| _ = black_box(record(i)));
     told("floor: making the record", records, t);
 
     let p = plan(partitions);
@@ -127,7 +127,7 @@ fn fold(tokens: u64, keys: u64) {
     let each = tokens / SPLITS;
     let key = move |i: u64| ((hash64(&i.to_le_bytes()) % keys) as u32).to_be_bytes();
     let t = cpu();
-    (0..tokens).for_each(|i| drop(black_box(key(i))));
+    (0..tokens).for_each(|i| _ = black_box(key(i)));
     told("floor: making the key", tokens, t);
     let p = plan(32);
     let one = 1u64.to_le_bytes();

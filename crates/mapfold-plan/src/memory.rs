@@ -126,7 +126,8 @@ impl Budget {
             _ => (false, stage.input_bytes()),
         };
         let enough = if input == 0 { u64::MAX } else { (8 << 20) + 3 * input };
-        let each = |percent: u64, least: u64, most: u64| (self.share(percent) / running.max(1)).clamp(least, most).min(enough);
+        let each =
+            |percent: u64, least: u64, most: u64| (self.share(percent) / running.max(1)).clamp(least, most).min(enough);
         ExchangeMemory {
             map: if puts { each(20, 1 << 20, 64 << 20) } else { 0 },
             waiting: if puts || reduces { self.share(20).min(enough) } else { 0 },

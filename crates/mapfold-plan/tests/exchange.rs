@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use mapfold_plan::exchange::{
-    Exchanging, MapOutput, Origin, Piece, PieceAt, RawCombiner, RawGroups, RawValues, Segment, SegmentBuf, SegmentStore,
-    Stored,
+    Exchanging, MapOutput, Origin, Piece, PieceAt, RawCombiner, RawGroups, RawValues, Segment, SegmentBuf,
+    SegmentStore, Stored,
 };
 use mapfold_plan::{Error, Result, partition_of};
 use proptest::prelude::*;

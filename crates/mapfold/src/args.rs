@@ -295,7 +295,7 @@ impl RunArgs {
         };
         Ok(RunOptions {
             threads,
-workers,
+            workers,
             memory_limit: self.memory_limit.map_or_else(|| default_memory_limit() / workers as u64, |m| m.0),
             scratch: self.scratch.clone(),
             chunks: self.chunks,

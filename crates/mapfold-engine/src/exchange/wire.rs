@@ -79,7 +79,11 @@ impl AsRef<[u8]> for Owned {
 
 /// Takes `n` bytes off the front.
 fn take(bytes: &mut Bytes, n: u64) -> Result<Bytes, Error> {
-    if bytes.len() as u64 >= n { Ok(bytes.split_to(n as usize)) } else { Err(Error::job("a message of the exchange is cut short")) }
+    if bytes.len() as u64 >= n {
+        Ok(bytes.split_to(n as usize))
+    } else {
+        Err(Error::job("a message of the exchange is cut short"))
+    }
 }
 
 fn number(bytes: &mut Bytes) -> Result<u64, Error> {
@@ -185,7 +189,10 @@ mod tests {
         assert_eq!(wire.len(), sent.length_in_bytes());
         let got = arrive(wire).take().unwrap();
         let PieceAt::Held(segment) = &got[0].0 else { panic!("{got:?}") };
-        assert_eq!((segment.rows(), segment.first_seq(), segment.key(1), segment.value(0)), (2, 4, &b"bcd"[..], &b"1"[..]));
+        assert_eq!(
+            (segment.rows(), segment.first_seq(), segment.key(1), segment.value(0)),
+            (2, 4, &b"bcd"[..], &b"1"[..])
+        );
         assert_eq!(got[1].stored(), sent.pieces[1].stored());
     }
 

@@ -188,10 +188,10 @@ impl Stream {
 
     /// Goes past a record that was handed out.
     fn go_on(&mut self) -> Option<()> {
-        if std::mem::take(&mut self.handed) {
-            if let Err(fault) = self.from.advance() {
-                self.fault = Some(fault);
-            }
+        if std::mem::take(&mut self.handed)
+            && let Err(fault) = self.from.advance()
+        {
+            self.fault = Some(fault);
         }
         self.fault.is_none().then_some(())
     }

@@ -157,7 +157,11 @@ impl Merge {
     }
 
     fn beats(&self, a: usize, b: usize) -> bool {
-        if a < b { self.cursors[a].goes_before(&self.cursors[b]) } else { !self.cursors[b].goes_before(&self.cursors[a]) }
+        if a < b {
+            self.cursors[a].goes_before(&self.cursors[b])
+        } else {
+            !self.cursors[b].goes_before(&self.cursors[a])
+        }
     }
 
     /// Plays from the leaf of a cursor up. While the tree is being set up, the first to come to a match waits there.

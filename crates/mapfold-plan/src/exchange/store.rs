@@ -163,12 +163,7 @@ impl Piece {
 }
 
 /// Writes a buffer to a store and empties it.
-pub(crate) fn spill(
-    buf: &mut SegmentBuf,
-    at: (Origin, u64),
-    sorted: bool,
-    store: &dyn SegmentStore,
-) -> Result<Piece> {
+pub(crate) fn spill(buf: &mut SegmentBuf, at: (Origin, u64), sorted: bool, store: &dyn SegmentStore) -> Result<Piece> {
     let ((origin, first_seq), rows) = (at, buf.rows());
     let mut len = 0;
     let (file, offset) = buf.write(origin, first_seq, sorted, |parts| {
@@ -197,12 +192,6 @@ impl Default for Exchanging {
     /// No files and no limits: templates and doctests.
     fn default() -> Self {
         let most = u64::MAX / 4;
-        Exchanging {
-            store: Arc::new(NoStore),
-            map_bytes: most,
-            reduce_bytes: most,
-            attempt: 0,
-            pieces: Vec::new(),
-        }
+        Exchanging { store: Arc::new(NoStore), map_bytes: most, reduce_bytes: most, attempt: 0, pieces: Vec::new() }
     }
 }
