@@ -118,14 +118,14 @@ fn values_come_in_the_order_of_a_second_key() {
     let lists = |o: &RunOptions| {
         let p = plan();
         let pairs = p.range(300).map(|i| (format!("key {}", i % 3), (i * 7919 % 300, i)));
-        let sorted = pairs.sort_values_by(|v: &(u64, u64)| (-(v.0 as i64) / 10, v.1 % 2 == 0));
+        let sorted = pairs.sort_values_by(|v: &(u64, u64)| (-(v.0 as i64) / 10, v.1.is_multiple_of(2)));
         sorted.reduce(|k, values| (k.clone(), values.collect::<Vec<_>>())).report("lists").unwrap();
         reports(&p, o)
     };
     let mut expected: Vec<(String, Vec<(u64, u64)>)> = Vec::new();
     for k in 0..3u64 {
         let mut values: Vec<(u64, u64)> = (0..300).filter(|i| i % 3 == k).map(|i| (i * 7919 % 300, i)).collect();
-        values.sort_by_key(|v| (-(v.0 as i64) / 10, v.1 % 2 == 0)); // Stable: else the order of splits.
+        values.sort_by_key(|v| (-(v.0 as i64) / 10, v.1.is_multiple_of(2))); // Stable: else the order of splits.
         expected.push((format!("key {k}"), values));
     }
     for o in ways() {

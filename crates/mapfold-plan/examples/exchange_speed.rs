@@ -93,22 +93,19 @@ fn sort(records: u64, partitions: u32) {
     let t = cpu();
     reduce_side(&p, pieces);
     told("sort, group, copy in order", records, t);
-    floor_of_sort(records, partitions);
+    floor_of_sort(records);
 }
 
-/// Sorts (prefix, number) and copies records in that order, a partition at a time.
-fn floor_of_sort(records: u64, partitions: u32) {
-    let each = records / u64::from(partitions);
-    let all: Vec<[u8; 100]> = (0..each).map(record).collect();
+/// Sorts (prefix, number) of all records and copies them in that order.
+fn floor_of_sort(records: u64) {
+    let all: Vec<[u8; 100]> = (0..records).map(record).collect();
     let t = cpu();
-    for _ in 0..partitions {
-        let prefix = |r: &[u8; 100]| u64::from_be_bytes(*r.first_chunk().unwrap());
-        let mut index: Vec<(u64, u32)> = all.iter().enumerate().map(|(i, r)| (prefix(r), i as u32)).collect();
-        index.sort_unstable();
-        let mut copied = Vec::with_capacity(64 << 20);
-        index.iter().for_each(|(_, i)| copied.extend_from_slice(&all[*i as usize]));
-        black_box(copied);
-    }
+    let prefix = |r: &[u8; 100]| u64::from_be_bytes(*r.first_chunk().unwrap());
+    let mut index: Vec<(u64, u32)> = all.iter().enumerate().map(|(i, r)| (prefix(r), i as u32)).collect();
+    index.sort_unstable();
+    let mut copied = Vec::with_capacity(records as usize * 100);
+    index.iter().for_each(|(_, i)| copied.extend_from_slice(&all[*i as usize]));
+    black_box(copied);
     told("floor: Vec<(u64, u32)>::sort_unstable and a copy in order", records, t);
 }
 

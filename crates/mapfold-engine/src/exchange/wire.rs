@@ -48,11 +48,22 @@ fn up8(n: usize) -> usize {
     n.next_multiple_of(8)
 }
 
-/// Kind and bytes of a piece.
-fn encode(piece: &Piece) -> (u64, Bytes) {
+/// Hands kind, length and bytes of a piece to `write`.
+fn encode<O>(piece: &Piece, write: impl FnOnce(u64, usize, &[&[u8]]) -> O) -> O {
     match &piece.0 {
-        PieceAt::Held(segment) => (HELD, segment.bytes().clone()),
-        PieceAt::Stored(s) => (STORED, postcard::to_stdvec(s).unwrap_or_default().into()),
+        PieceAt::Held(segment) => segment.write(|parts| write(HELD, segment.len() as usize, parts)),
+        PieceAt::Stored(s) => {
+            let record = postcard::to_stdvec(s).unwrap_or_default();
+            write(STORED, record.len(), &[&record])
+        }
+    }
+}
+
+/// Bytes of a piece.
+fn length(piece: &Piece) -> usize {
+    match &piece.0 {
+        PieceAt::Held(segment) => segment.len() as usize,
+        PieceAt::Stored(_) => encode(piece, |_, len, _| len),
     }
 }
 
@@ -110,17 +121,19 @@ impl ContainerBytes for Records {
     }
 
     fn length_in_bytes(&self) -> usize {
-        8 + self.pieces.iter().map(|p| 16 + up8(encode(p).1.len())).sum::<usize>()
+        8 + self.pieces.iter().map(|p| 16 + up8(length(p))).sum::<usize>()
     }
 
     fn into_bytes<W: Write>(&self, w: &mut W) {
         let mut write = |bytes: &[u8]| w.write_all(bytes).expect("timely gives room for length_in_bytes");
         write(&(self.pieces.len() as u64).to_le_bytes());
-        for (kind, body) in self.pieces.iter().map(encode) {
-            write(&kind.to_le_bytes());
-            write(&(body.len() as u64).to_le_bytes());
-            write(&body);
-            write(&[0; 8][..up8(body.len()) - body.len()]);
+        for piece in &self.pieces {
+            encode(piece, |kind, len, parts| {
+                write(&kind.to_le_bytes());
+                write(&(len as u64).to_le_bytes());
+                parts.iter().for_each(|part| write(part));
+                write(&[0; 8][..up8(len) - len]);
+            });
         }
     }
 }

@@ -178,6 +178,8 @@ struct Stream {
     cut: Option<Arc<Cut>>,
     /// Whether the present record has been handed out.
     handed: bool,
+    /// Whether the present record is of another group than the one before.
+    ended: bool,
     fault: Option<Error>,
 }
 
@@ -198,9 +200,13 @@ impl Stream {
 
     /// The next record of a group.
     fn next_of(&mut self, group: &[u8]) -> Option<(&[u8], &[u8])> {
+        if self.ended {
+            return None;
+        }
         self.go_on()?;
         let (key, value) = self.from.head()?;
         if self.group_of(key) != group {
+            self.ended = true;
             return None;
         }
         self.handed = true;
@@ -212,12 +218,11 @@ impl Stream {
 pub struct RawGroups {
     stream: Stream,
     key: Vec<u8>,
-    open: bool,
 }
 
 impl RawGroups {
     pub(crate) fn over(from: Sorted, cut: Option<Arc<Cut>>) -> RawGroups {
-        RawGroups { stream: Stream { from, cut, handed: false, fault: None }, key: Vec::new(), open: false }
+        RawGroups { stream: Stream { from, cut, handed: false, ended: true, fault: None }, key: Vec::new() }
     }
 
     /// The groups of the pieces in `room`, within its budget. A `combiner` is applied to what is spilled.
@@ -231,12 +236,12 @@ impl RawGroups {
     /// The next group; what is left of the one before is skipped.
     #[allow(clippy::should_implement_trait)] // It lends.
     pub fn next(&mut self) -> Option<RawGroup<'_>> {
-        while self.open && self.stream.next_of(&self.key).is_some() {}
+        while self.stream.next_of(&self.key).is_some() {}
         self.stream.go_on()?;
         let (key, _) = self.stream.from.head()?;
         self.key.clear();
         self.key.extend_from_slice(self.stream.group_of(key));
-        self.open = true;
+        self.stream.ended = false;
         let values = RawValues(From::Stream(&mut self.stream, &self.key));
         Some(RawGroup { key: &self.key, values })
     }

@@ -8,7 +8,7 @@
 
 use super::partition::no_partition;
 use super::segment::{Origin, SegmentBuf};
-use super::store::{Exchanging, Piece, PieceAt, SegmentStore, spill};
+use super::store::{Exchanging, Piece, PieceAt, SegmentStore};
 use crate::Result;
 
 /// Bytes of records in a segment, about. Small enough for a reducer with a small budget to load one; large enough that
@@ -120,7 +120,7 @@ impl<'a> MapOutput<'a> {
         if self.held > self.budget { self.spill() } else { Ok(()) }
     }
 
-    /// Makes a piece of a buffer. Its memory is kept if it was full, for it will be filled again.
+    /// Makes a piece of a buffer, without a copy.
     fn seal_one(&mut self, partition: u32) {
         let origin = Origin { partition, ..self.origin };
         let buffer = &mut self.buffers[partition as usize];
@@ -130,23 +130,18 @@ impl<'a> MapOutput<'a> {
         }
         let segment = buffer.records.seal(origin, buffer.first_seq, self.sorted);
         buffer.first_seq += u64::from(rows);
-        self.held += segment.bytes().len() as u64;
+        let held = buffer.records.held();
+        self.held = self.held + segment.len() + held - buffer.held;
+        buffer.held = held;
         self.pieces.push(Piece(PieceAt::Held(segment)));
     }
 
     /// Writes everything to the store and frees its memory.
     #[cold]
     fn spill(&mut self) -> Result<()> {
+        self.seal_all();
         for piece in &mut self.pieces[self.stored..] {
             *piece = piece.clone().store(self.store)?;
-        }
-        for partition in std::mem::take(&mut self.used) {
-            let buffer = &mut self.buffers[partition as usize];
-            let (rows, at) = (buffer.records.rows(), (Origin { partition, ..self.origin }, buffer.first_seq));
-            if rows > 0 {
-                self.pieces.push(spill(&mut buffer.records, at, self.sorted, self.store)?);
-                buffer.first_seq += u64::from(rows);
-            }
         }
         for buffer in self.buffers.iter_mut().filter(|b| b.held > 0) {
             (buffer.records, buffer.held) = (SegmentBuf::default(), 0);
@@ -161,8 +156,7 @@ impl<'a> MapOutput<'a> {
         used.sort_unstable();
         for partition in used {
             self.seal_one(partition);
-            let done = &mut self.buffers[partition as usize];
-            done.records = SegmentBuf::default(); // Its memory goes before the next segment comes.
+            self.buffers[partition as usize].records = SegmentBuf::default(); // Room for a next one goes at once.
         }
         debug_assert!(!sorted, "a sorted part was not ended");
         self.pieces

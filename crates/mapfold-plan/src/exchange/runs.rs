@@ -8,7 +8,7 @@ use super::groups::{RawGroups, Sorted};
 use super::order::prefix;
 use super::raw::RawCombiner;
 use super::segment::{Origin, Segment, SegmentBuf};
-use super::store::{Piece, SegmentStore, spill};
+use super::store::{Piece, PieceAt, SegmentStore};
 use crate::Result;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -85,7 +85,8 @@ impl Writer<'_> {
 
     fn seal(&mut self) -> Result<()> {
         if self.buf.rows() > 0 {
-            self.run.push_back(spill(&mut self.buf, (Origin::default(), 0), true, self.store)?);
+            let sealed = Piece(PieceAt::Held(self.buf.seal(Origin::default(), 0, true)));
+            self.run.push_back(sealed.store(self.store)?);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! A segment: records of one (exchange, partition, split, attempt) in one flat buffer.
+//! A segment: records of one (exchange, partition, split, attempt) in flat buffers.
 //!
 //! ```text
 //! header   64 bytes, little endian (`Header`)
@@ -132,7 +132,7 @@ fn checksum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     hash.digest()
 }
 
-/// Records in one flat buffer. Cloning copies a reference.
+/// Records in flat buffers. Cloning copies references.
 ///
 /// ```
 /// use mapfold_plan::exchange::{Origin, Segment, SegmentBuf};
@@ -140,23 +140,58 @@ fn checksum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
 /// buf.push(b"b", b"first").unwrap();
 /// buf.push(b"a", b"second").unwrap();
 /// let sealed = buf.seal(Origin::default(), 0, false);
-/// let read = Segment::decode(sealed.bytes().clone()).unwrap();
+/// let read = Segment::decode(sealed.to_bytes()).unwrap();
 /// assert_eq!((read.rows(), read.key(0), read.value(1)), (2, &b"b"[..], &b"second"[..]));
 /// ```
 #[derive(Clone)]
 pub struct Segment {
-    bytes: Bytes,
     head: Header,
-    /// Where the keys begin; the values follow them.
-    keys_at: usize,
+    keys: Items,
+    values: Items,
+}
+
+/// All keys, or all values. Those of a segment that was read are slices of one buffer; those of one that was filled are
+/// the buffers that were filled.
+#[derive(Clone)]
+struct Items {
+    width: Option<usize>,
+    ends: Bytes,
+    bytes: Bytes,
+}
+
+impl Items {
+    fn new(shape: Shape, ends: Bytes, bytes: Bytes) -> Items {
+        Items { width: shape.width.map(|w| w as usize), ends, bytes }
+    }
+
+    #[inline]
+    fn end(&self, row: usize) -> usize {
+        let b = &self.ends[row * 4..row * 4 + 4];
+        u32::from_le_bytes([b[0], b[1], b[2], b[3]]) as usize
+    }
+
+    #[inline]
+    fn get(&self, row: u32) -> &[u8] {
+        let row = row as usize;
+        if let Some(width) = self.width {
+            return &self.bytes[row * width..][..width];
+        }
+        let from = if row == 0 { 0 } else { self.end(row - 1) };
+        &self.bytes[from..self.end(row)]
+    }
+
+    /// Whether ends rise and the last one is the end.
+    fn is_whole(&self, rows: u32) -> bool {
+        if let Some(width) = self.width {
+            return width as u64 * u64::from(rows) == self.bytes.len() as u64;
+        }
+        let rises = (1..rows as usize).all(|row| self.end(row - 1) <= self.end(row));
+        let last = (rows as usize).checked_sub(1).map_or(0, |row| self.end(row));
+        rises && last == self.bytes.len()
+    }
 }
 
 impl Segment {
-    fn new(bytes: Bytes, head: Header) -> Segment {
-        let keys_at = HEADER + head.keys.ends(head.rows) + head.values.ends(head.rows);
-        Segment { bytes, head, keys_at }
-    }
-
     /// Checks bytes and makes a segment of them, without a copy.
     ///
     /// # Errors
@@ -171,45 +206,12 @@ impl Segment {
         if checksum([start, body]).to_le_bytes() != bytes[HEADER - 8..HEADER] {
             return Err(bad("wrong checksum"));
         }
-        let segment = Segment::new(bytes, head);
-        let key_ends = HEADER..HEADER + head.keys.ends(head.rows);
-        let whole = segment.is_whole(head.keys, key_ends.start) && segment.is_whole(head.values, key_ends.end);
-        if whole { Ok(segment) } else { Err(bad("records reach beyond the end")) }
-    }
-
-    /// Whether ends rise and the last one is the end.
-    fn is_whole(&self, shape: Shape, ends_at: usize) -> bool {
-        let rows = self.head.rows;
-        if let Some(width) = shape.width {
-            return u64::from(width) * u64::from(rows) == u64::from(shape.bytes);
-        }
-        let mut last = 0;
-        for row in 0..rows as usize {
-            let end = self.u32_at(ends_at + row * 4);
-            if end < last {
-                return false;
-            }
-            last = end;
-        }
-        last == shape.bytes
-    }
-
-    #[inline]
-    fn u32_at(&self, at: usize) -> u32 {
-        let b = &self.bytes[at..at + 4];
-        u32::from_le_bytes([b[0], b[1], b[2], b[3]])
-    }
-
-    /// The item of a row: `ends_at` is where the ends of its column are, `base` where its bytes begin.
-    #[inline]
-    fn item(&self, width: Option<u32>, ends_at: usize, base: usize, row: u32) -> &[u8] {
-        let row = row as usize;
-        if let Some(width) = width {
-            let from = base + row * width as usize;
-            return &self.bytes[from..from + width as usize];
-        }
-        let from = if row == 0 { 0 } else { self.u32_at(ends_at + row * 4 - 4) };
-        &self.bytes[base + from as usize..base + self.u32_at(ends_at + row * 4) as usize]
+        let mut rest = bytes.slice(HEADER..);
+        let (key_ends, value_ends) = (head.keys.ends(head.rows), head.values.ends(head.rows));
+        let [key_ends, value_ends, keys] = [key_ends, value_ends, head.keys.bytes as usize].map(|n| rest.split_to(n));
+        let (keys, values) = (Items::new(head.keys, key_ends, keys), Items::new(head.values, value_ends, rest));
+        let whole = keys.is_whole(head.rows) && values.is_whole(head.rows);
+        if whole { Ok(Segment { head, keys, values }) } else { Err(bad("records reach beyond the end")) }
     }
 
     /// The key of a row below [`Segment::rows`].
@@ -218,7 +220,7 @@ impl Segment {
     /// When there is no such row.
     #[inline]
     pub fn key(&self, row: u32) -> &[u8] {
-        self.item(self.head.keys.width, HEADER, self.keys_at, row)
+        self.keys.get(row)
     }
 
     /// The value of a row below [`Segment::rows`].
@@ -227,8 +229,7 @@ impl Segment {
     /// When there is no such row.
     #[inline]
     pub fn value(&self, row: u32) -> &[u8] {
-        let ends_at = HEADER + self.head.keys.ends(self.head.rows);
-        self.item(self.head.values.width, ends_at, self.keys_at + self.head.keys.bytes as usize, row)
+        self.values.get(row)
     }
 
     /// Number of records.
@@ -253,12 +254,31 @@ impl Segment {
 
     /// Width of every key, when they have one.
     pub(crate) fn key_width(&self) -> Option<usize> {
-        self.head.keys.width.map(|w| w as usize)
+        self.keys.width
     }
 
-    /// The buffer.
-    pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+    /// Bytes of the segment.
+    pub fn len(&self) -> u64 {
+        self.head.len() as u64
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.head.rows == 0
+    }
+
+    /// Hands the bytes of the segment to `write`, in pieces that follow each other. The checksum is made here: records
+    /// that never leave the process need none.
+    pub fn write<O>(&self, write: impl FnOnce(&[&[u8]]) -> O) -> O {
+        let start = self.head.encode();
+        let (keys, values) = (&self.keys, &self.values);
+        let hash = checksum([&start[..], &keys.ends, &values.ends, &keys.bytes, &values.bytes]).to_le_bytes();
+        write(&[&start, &hash, &keys.ends, &values.ends, &keys.bytes, &values.bytes])
+    }
+
+    /// The bytes of the segment in one buffer.
+    pub fn to_bytes(&self) -> Bytes {
+        self.write(|parts| parts.concat()).into()
     }
 }
 
@@ -309,10 +329,19 @@ impl Column {
         Shape { width: (!self.varied).then_some(self.width), bytes: self.bytes.len() as u32 }
     }
 
-    fn clear(&mut self) {
-        self.bytes.clear();
+    /// The items so far, in the memory that they were put into; the next ones get as much.
+    fn seal(&mut self) -> Items {
+        let (shape, room) = (self.shape(), self.bytes.capacity());
+        let mut bytes = std::mem::take(&mut self.bytes);
+        if bytes.capacity() - bytes.len() > bytes.len() / 8 {
+            bytes.shrink_to_fit();
+        } else {
+            self.bytes.reserve_exact(room);
+        }
+        let ends = self.ends.iter().flat_map(|e| e.to_le_bytes()).collect::<Vec<u8>>();
         self.ends.clear();
         (self.width, self.varied) = (0, false);
+        Items::new(shape, ends.into(), bytes.into())
     }
 }
 
@@ -361,42 +390,12 @@ impl SegmentBuf {
         Header { origin, rows: self.rows, first_seq, sorted, keys, values }
     }
 
-    /// Hands the bytes of the segment to `write`, in pieces, and empties the buffer but for its memory.
-    ///
-    /// # Errors
-    /// Those of `write`.
-    pub fn write<O>(
-        &mut self,
-        origin: Origin,
-        first_seq: u64,
-        sorted: bool,
-        write: impl FnOnce(&[&[u8]]) -> Result<O>,
-    ) -> Result<O> {
-        let start = self.header(origin, first_seq, sorted).encode();
-        let (key_ends, value_ends) = (le_bytes(&self.keys.ends), le_bytes(&self.values.ends));
-        let hash = checksum([&start[..], &key_ends, &value_ends, &self.keys.bytes, &self.values.bytes]).to_le_bytes();
-        let done = write(&[&start, &hash, &key_ends, &value_ends, &self.keys.bytes, &self.values.bytes]);
-        self.clear();
-        done
-    }
-
-    /// The segment in one buffer of its own; empties this one but for its memory.
+    /// The records so far as a segment, without a copy; the buffer is empty then.
     pub fn seal(&mut self, origin: Origin, first_seq: u64, sorted: bool) -> Segment {
         let head = self.header(origin, first_seq, sorted);
-        let joined = self.write(origin, first_seq, sorted, |parts| Ok(parts.concat()));
-        Segment::new(Bytes::from(joined.unwrap_or_default()), head)
-    }
-
-    /// Forgets the records and keeps the memory.
-    pub fn clear(&mut self) {
         self.rows = 0;
-        self.keys.clear();
-        self.values.clear();
+        Segment { head, keys: self.keys.seal(), values: self.values.seal() }
     }
-}
-
-fn le_bytes(ends: &[u32]) -> Vec<u8> {
-    ends.iter().flat_map(|e| e.to_le_bytes()).collect()
 }
 
 #[cold]

@@ -4,7 +4,7 @@
 //! name, range, checksum. These names mean the same in every process that shares the store, so that a durable exchange
 //! is: register the `Stored` records of a granted attempt, and give those of a partition to whoever reduces it.
 
-use super::segment::{Origin, Segment, SegmentBuf};
+use super::segment::{Origin, Segment};
 use crate::{Error, Result};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -107,7 +107,7 @@ impl Piece {
     /// Bytes of the segment.
     pub fn len(&self) -> u64 {
         match &self.0 {
-            PieceAt::Held(s) => s.bytes().len() as u64,
+            PieceAt::Held(s) => s.len(),
             PieceAt::Stored(s) => s.len,
         }
     }
@@ -120,7 +120,7 @@ impl Piece {
     /// Bytes of the segment as far as they are in memory.
     pub fn held(&self) -> u64 {
         match &self.0 {
-            PieceAt::Held(s) => s.bytes().len() as u64,
+            PieceAt::Held(s) => s.len(),
             PieceAt::Stored(_) => 0,
         }
     }
@@ -139,8 +139,8 @@ impl Piece {
     /// Those of the store.
     pub fn store(self, store: &dyn SegmentStore) -> Result<Piece> {
         let PieceAt::Held(s) = &self.0 else { return Ok(self) };
-        let (origin, first_seq, rows, len) = (s.origin(), s.first_seq(), s.rows(), s.bytes().len() as u64);
-        let (file, offset) = store.append(&[s.bytes()])?;
+        let (origin, first_seq, rows, len) = (s.origin(), s.first_seq(), s.rows(), s.len());
+        let (file, offset) = s.write(|parts| store.append(parts))?;
         Ok(Piece(PieceAt::Stored(Stored { origin, first_seq, rows, file, offset, len })))
     }
 
@@ -160,17 +160,6 @@ impl Piece {
         }
         Ok(segment)
     }
-}
-
-/// Writes a buffer to a store and empties it.
-pub(crate) fn spill(buf: &mut SegmentBuf, at: (Origin, u64), sorted: bool, store: &dyn SegmentStore) -> Result<Piece> {
-    let ((origin, first_seq), rows) = (at, buf.rows());
-    let mut len = 0;
-    let (file, offset) = buf.write(origin, first_seq, sorted, |parts| {
-        len = parts.iter().map(|p| p.len() as u64).sum();
-        store.append(parts)
-    })?;
-    Ok(Piece(PieceAt::Stored(Stored { origin, first_seq, rows, file, offset, len })))
 }
 
 /// What an attempt may use of the exchange: budgets, files, and the pieces it reduces.
