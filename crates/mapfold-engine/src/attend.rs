@@ -90,7 +90,7 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
     let budget = Budget { limit: orders.memory_limit, threads: orders.threads as u64 };
     let memory = plan.stages().iter().map(|s| budget.plan(s.as_ref(), orders.chunks)).collect::<Result<Vec<_>>>()?;
     let lines: Vec<Arc<dyn Control>> = vec![control.clone()];
-    let (member, boxes) = Member::new(plan, &memory, (orders.threads, orders.memory_limit), lines);
+    let (member, boxes) = Member::new(plan, &memory, (orders.threads, orders.scratch.clone().into()), lines);
     let member = Arc::new(member.with_flight(line.flight.as_deref()));
     let [postbox] = boxes.as_slice() else { return Err(Error::job("a member process has one worker")) };
     hear_all(line.reader, postbox.clone(), control.clone());
@@ -117,7 +117,7 @@ pub fn flight_path(folder: &Path, member: u32) -> PathBuf {
 fn vitals(member: &Member) -> Vitals {
     let used = measure::usage(Instant::now());
     let read = member.stores.counters().bytes_read;
-    Vitals { user: used.user, sys: used.sys, peak: measure::peak_rss(), read }
+    Vitals { user: used.user, sys: used.sys, peak: measure::peak_rss(), read, spilled: member.hub.spilled() }
 }
 
 /// The member's end of the line: words are queued and sent by a thread of their own.

@@ -15,9 +15,9 @@
 #![warn(missing_docs)]
 
 mod attend;
-mod batch;
 mod commit;
 mod crew;
+mod exchange;
 mod fetch;
 mod flight;
 mod guard;

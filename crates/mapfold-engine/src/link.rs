@@ -94,6 +94,8 @@ pub struct Vitals {
     pub peak: u64,
     /// Bytes read from stores.
     pub read: u64,
+    /// Bytes of records that went through files.
+    pub spilled: u64,
 }
 
 /// What the coordinator says.

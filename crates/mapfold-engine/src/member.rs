@@ -3,17 +3,16 @@
 //! Here is what its workers share: the compute pool, the writer, the stages with their memory plan and working files,
 //! and the lines to the coordinator. A member decides nothing: which split, and whether its output counts, it is told.
 
+use crate::exchange::Hub;
 use crate::flight::Flight;
 use crate::link::{Control, Mail, Post};
 use crate::parts::PartFiles;
 use crate::pool::Pool;
-use arrow_array::RecordBatch;
 use mapfold_coord::{JobFolder, StageId};
 use mapfold_plan::memory::StageMemory;
-use mapfold_plan::{Error, FileEntry, Need, Place, Plan, Result, Stage, StageKind};
+use mapfold_plan::{FileEntry, Need, Place, Plan, Result, Stage};
 use mapfold_store::Stores;
-use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use timely::scheduling::SyncActivator;
@@ -21,9 +20,6 @@ use timely::scheduling::SyncActivator;
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// Records that arrived, by exchange and partition.
-type Exchanged = HashMap<(usize, u32), Vec<RecordBatch>>;
 
 /// The mailbox of one timely worker. It wakes the worker when mail comes.
 pub struct Postbox {
@@ -72,27 +68,26 @@ pub struct Member {
     pub(crate) files: Arc<Vec<FileEntry>>,
     pub(crate) stages: Vec<Arc<MemberStage>>,
     desks: Mutex<Vec<Option<Desk>>>,
-    exchanged: Arc<Mutex<Exchanged>>,
+    pub(crate) hub: Hub,
     leases: u32,
-    limit: u64,
 }
 
 impl Member {
-    /// A member for the stages of `plan`, with one worker for each line of `controls`, and their postboxes.
+    /// A member for the stages of `plan`, with one worker for each line of `controls`, and their postboxes. Records that
+    /// do not fit into memory go to the folder `scratch`, which is the caller's to remove.
     pub fn new(
         plan: &Plan,
         memory: &[StageMemory],
-        (threads, limit): (usize, u64),
+        (threads, scratch): (usize, PathBuf),
         controls: Vec<Arc<dyn Control>>,
     ) -> (Member, Vec<Arc<Postbox>>) {
-        let exchanged: Arc<Mutex<Exchanged>> = Arc::default();
+        let hub = Hub::new(&plan.stages(), plan.exchanges().len(), scratch);
         let leases = (2 * threads).div_ceil(controls.len().max(1)) as u32;
         let stages = plan.stages().into_iter().zip(memory).enumerate().map(|(i, (stage, memory))| {
             let files = stage
                 .output()
                 .map(|o| PartFiles::new(plan.stores().clone(), JobFolder::parts_for(o.loc()), o.loc().clone()));
-            let (id, memory, exchanged) = (StageId(i as u32), *memory, exchanged.clone());
-            Arc::new(MemberStage { id, stage, memory, files, exchanged })
+            Arc::new(MemberStage { id: StageId(i as u32), stage, memory: *memory, files })
         });
         let stages = stages.collect();
         let open = |control| {
@@ -109,9 +104,8 @@ impl Member {
             files: Arc::new(plan.files()),
             stages,
             desks: Mutex::new(desks.into_iter().map(Some).collect()),
-            exchanged,
+            hub,
             leases,
-            limit: limit / 4,
         };
         (member, postboxes)
     }
@@ -131,16 +125,6 @@ impl Member {
     pub(crate) fn leases_per_worker(&self) -> u32 {
         self.leases
     }
-
-    /// The records of a partition.
-    pub(crate) fn records_of(&self, exchange: usize, partition: u32) -> Vec<RecordBatch> {
-        lock(&self.exchanged).get(&(exchange, partition)).cloned().unwrap_or_default()
-    }
-
-    /// An error when records that wait for their reducer take more than their share of the memory.
-    pub(crate) fn overflow(&self) -> Option<Error> {
-        self.stages.iter().find_map(|s| s.overflow(self.limit))
-    }
 }
 
 /// One stage, as a member sees it.
@@ -149,30 +133,10 @@ pub struct MemberStage {
     pub(crate) stage: Arc<dyn Stage>,
     pub(crate) memory: StageMemory,
     pub(crate) files: Option<PartFiles>,
-    exchanged: Arc<Mutex<Exchanged>>,
 }
 
 impl MemberStage {
     pub(crate) fn needs(&self, split: &Place) -> Result<Vec<Vec<Need>>> {
         self.memory.cut.places(*split).iter().map(|at| self.stage.needs(at)).collect()
-    }
-
-    pub(crate) fn collect(&self, parts: Vec<(u32, RecordBatch)>) {
-        let StageKind::Exchange { exchange, .. } = self.stage.kind() else { return };
-        let mut all = lock(&self.exchanged);
-        parts.into_iter().for_each(|(p, b)| all.entry((exchange, p)).or_default().push(b));
-    }
-
-    fn overflow(&self, limit: u64) -> Option<Error> {
-        let StageKind::Exchange { exchange, partitions } = self.stage.kind() else { return None };
-        let all = lock(&self.exchanged);
-        let of_this = (0..partitions).filter_map(|p| all.get(&(exchange, p))).flatten();
-        let held: u64 = of_this.map(|b| b.get_array_memory_size() as u64).sum();
-        (held > limit).then(|| {
-            let mib = |b: u64| b.div_ceil(1 << 20);
-            Error::job(format!("the exchange holds {} MiB, more than its share of {} MiB", mib(held), mib(limit)))
-                .at_stage(self.stage.label())
-                .with_remedy("raise --memory-limit, or fold more on the map side with `combine`")
-        })
     }
 }

@@ -14,6 +14,9 @@ pub struct RunOptions {
     pub workers: usize,
     /// Bytes that the process may use.
     pub memory_limit: u64,
+    /// Folder for records that do not fit into memory; beside a local output, else with the system's temporary files,
+    /// when there is none.
+    pub scratch: Option<std::path::PathBuf>,
     /// How splits are cut into windows.
     pub chunks: Chunks,
     /// Name of the job, for people.
@@ -50,6 +53,7 @@ impl Default for RunOptions {
             threads: 2,
             workers: 1,
             memory_limit: 1 << 30,
+            scratch: None,
             chunks: Chunks::Auto,
             name: "job".into(),
             params: serde_json::Value::Null,

@@ -26,6 +26,8 @@ pub struct Orders {
     pub chunks: Chunks,
     /// Folder for the members' flight slots, when they share this machine's disk.
     pub flights: Option<PathBuf>,
+    /// Folder for records that do not fit into memory: the coordinator removes it.
+    pub scratch: String,
     /// Milliseconds between two signs of life.
     pub alive_every_ms: u64,
 }

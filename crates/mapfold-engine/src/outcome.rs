@@ -30,6 +30,8 @@ pub struct RunOutcome {
     pub bytes_read: u64,
     /// Bytes of the outputs.
     pub bytes_written: u64,
+    /// Bytes of records that went through files, sorted runs included.
+    pub bytes_spilled: u64,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// What each member process used; empty when the workers were in this process.

@@ -5,6 +5,7 @@
 
 use crate::commit::OutputRun;
 use crate::crew::{Crew, Hall};
+use crate::exchange::Scratch;
 use crate::link::{Control, Vitals, unpack};
 use crate::member::Member;
 use crate::options::RunOptions;
@@ -19,6 +20,7 @@ use mapfold_coord::{Coordinator, Costs, JobEvent, JobId, LogEntry, MemberId, Pol
 use mapfold_plan::memory::StageMemory;
 use mapfold_plan::{Error, Kind, PartRecord, Plan, Reported, Result, Stage, StageKind};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -89,6 +91,9 @@ struct Run<'a> {
     outputs: BTreeMap<usize, OutputRun>,
     /// Member processes that died.
     replaced: u64,
+    /// Where records go that do not fit into memory.
+    scratch: Scratch,
+    spilled: u64,
 }
 
 impl<'a> Run<'a> {
@@ -128,11 +133,14 @@ impl<'a> Run<'a> {
             (stage.label().to_string(), stage.domain().place(split.0).to_string())
         };
         let shell = Arc::new(Shell::new(coordinator, streams, Box::new(places), opts.events.clone()));
-        Ok(Run { plan, opts, job_id, shell, stages, memory, outputs, replaced: 0 })
+        let scratch = scratch(plan, opts, &job_id);
+        Ok(Run { plan, opts, job_id, shell, stages, memory, outputs, replaced: 0, scratch, spilled: 0 })
     }
 
     fn go(mut self, began: Instant) -> Result<RunOutcome> {
-        let finished = self.serve().and_then(|()| self.publish());
+        let served = self.serve();
+        self.scratch.remove(); // Before its folder is published or left.
+        let finished = served.and_then(|()| self.publish());
         match finished {
             Ok(outputs) => self.outcome(began, outputs),
             Err(e) => {
@@ -160,16 +168,17 @@ impl<'a> Run<'a> {
         let workers = self.opts.workers.max(1);
         let members = (0..workers as u32).map(MemberId);
         let line = |member| Arc::new(Here { shell: self.shell.clone(), member }) as Arc<dyn Control>;
-        let limits = (self.opts.threads, self.opts.memory_limit);
+        let limits = (self.opts.threads, self.scratch.path().to_path_buf());
         let (member, boxes) = Member::new(self.plan, &self.memory, limits, members.clone().map(line).collect());
         members.zip(boxes).for_each(|(id, postbox)| self.shell.enrol(id, false, postbox));
         let member = Arc::new(member);
         let at_work = worker::start(workers, &member)?;
         while !at_work.is_finished() {
             std::thread::park_timeout(Duration::from_millis(20));
-            self.tick(member.overflow());
+            self.tick(None);
         }
         member.writer.wait_idle(); // No write of ours may come after the folder is left.
+        self.spilled = member.hub.spilled();
         self.tick(None);
         match at_work.join() {
             Ok(Some(e)) => Err(Error::job(format!("a timely worker stopped: {e}"))),
@@ -206,6 +215,7 @@ impl<'a> Run<'a> {
             memory_limit: self.opts.memory_limit,
             chunks: self.opts.chunks,
             flights: None,
+            scratch: self.scratch.path().to_string_lossy().into_owned(),
             alive_every_ms: (self.opts.lost_after_ms / 4).clamp(100, 2_000),
         }
     }
@@ -303,11 +313,23 @@ impl<'a> Run<'a> {
             predicted_peak_bytes: self.memory.iter().map(|m| m.peak).max().unwrap_or(0),
             bytes_read: self.plan.stores().counters().bytes_read
                 + self.shell.vitals().values().map(|v| v.read).sum::<u64>(),
+            bytes_spilled: self.spilled + self.shell.vitals().values().map(|v| v.spilled).sum::<u64>(),
             warnings: self.plan.warnings(),
             members,
             replaced: self.replaced,
         })
     }
+}
+
+/// Where records spill: where the user says, else beside a local output, else with the system's temporary files.
+fn scratch(plan: &Plan, opts: &RunOptions, id: &JobId) -> Scratch {
+    let beside = || {
+        let stages = plan.stages();
+        let output = stages.iter().find_map(|s| s.output())?;
+        mapfold_coord::JobFolder::parts_for(output.loc()).local_path().map(PathBuf::from)
+    };
+    let base = opts.scratch.clone().or_else(beside).unwrap_or_else(std::env::temp_dir);
+    Scratch::new(base.join(format!("mapfold-exchange-{id}")))
 }
 
 /// The values of a report, in the order of their ranks; without ranks, in the order of the splits.

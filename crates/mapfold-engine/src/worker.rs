@@ -4,13 +4,14 @@
 //! granted; records travel through timely's exchange to the worker of their partition. The operator holds one
 //! capability until the coordinator says that the stage is done: frontiers close stages, they do not count splits.
 
-use crate::batch::{ByPartition, Records};
+use crate::exchange::{ByPartition, Records};
 use crate::fetch::SplitFetch;
 use crate::guard;
 use crate::link::{At, Cause, Control, Made, Mail, Said, pack};
 use crate::member::{Desk, Member, MemberStage};
 use crate::pool::Rooms;
 use mapfold_coord::{Phase, PhaseTimes, StageId};
+use mapfold_plan::exchange::Piece;
 use mapfold_plan::{Cx, Error, Kind, Part, Phase as Doing, Place, Product, Result};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -97,14 +98,14 @@ fn build(worker: &mut Worker, member: &Arc<Member>, stage: &Arc<MemberStage>, de
                 source.close_if_done();
             }
         });
-        let store = stage.clone();
+        let here = member.clone();
         stream
             .unary_frontier::<NoopBuilder<Records>, _, _, _>(
                 DistributorPact(|_| ByPartition),
                 "collect",
                 move |_, _| {
                     move |(input, _), _| {
-                        input.for_each(|_, records| store.collect(std::mem::take(&mut records.parts)));
+                        input.for_each(|_, records| here.hub.collect(records.take()));
                     }
                 },
             )
@@ -112,8 +113,8 @@ fn build(worker: &mut Worker, member: &Arc<Member>, stage: &Arc<MemberStage>, de
     });
 }
 
-/// Records to be emitted, by partition.
-type Emitted = Vec<Vec<(u32, arrow_array::RecordBatch)>>;
+/// Records to be emitted, by attempt.
+type Emitted = Vec<Vec<Piece>>;
 
 /// The source operator of one stage on one worker.
 struct Source {
@@ -198,7 +199,9 @@ impl Source {
             Mail::Lease(at) if at.stage == self.id() => self.lease(at),
             Mail::Grant(at, offsets) if at.stage == self.id() => self.granted(at, offsets, emit),
             Mail::Drop(at) if at.stage == self.id() => {
-                self.products.remove(&at);
+                if let Some((Product::Records(pieces), _)) = self.products.remove(&at) {
+                    self.member.hub.release(&pieces);
+                }
                 self.want();
             }
             Mail::StageDone(stage) if stage == self.id() => self.over = true,
@@ -252,11 +255,11 @@ impl Source {
         match product {
             Product::Records(records) => {
                 emit.push(records);
-                self.say(Said::Registered { at, made });
+                self.register(at, made);
             }
             Product::Values(values) => {
                 made.data = pack(&values);
-                self.say(Said::Registered { at, made });
+                self.register(at, made);
             }
             Product::Part(part) => {
                 self.storing.insert(at, made);
@@ -285,6 +288,11 @@ impl Source {
         let Some(mut made) = self.storing.remove(&at) else { return };
         made.times.add(Phase::Write, std::time::Duration::from_nanos(nanos));
         made.data = pack(record);
+        self.register(at, made);
+    }
+
+    fn register(&self, at: At, made: Made) {
+        self.member.hub.reduced(&self.stage.stage.domain().place(at.split.0));
         self.say(Said::Registered { at, made });
     }
 
@@ -310,17 +318,17 @@ impl Try<'_> {
         if let Some(f) = &fetch {
             f.begin();
         }
-        if let Place::Partition { exchange, partition } = place {
-            cx.set_records(self.member.records_of(exchange, partition));
-        }
         let mut transient = false;
         let product = guard::guarded(|| {
+            let kind = self.stage.stage.kind();
+            cx.set_exchanging(self.member.hub.room(kind, &place, &self.stage.memory, at.attempt.0)?);
             self.stage.stage.run(&place, self.stage.memory.cut, &cx, &mut |at, cx| {
                 let go = self.hand_over(fetch.as_mut(), at, cx);
                 transient |= go.as_ref().is_err_and(|e| e.kind() == Kind::Input);
                 go
             })
         });
+        let product = product.and_then(|p| cx.during(Doing::Exchange, || self.admit(p)));
         let mut made = Made { times: phases(cx.clock.take()), bytes_in, ..Made::default() };
         cx.take_counters().into_iter().for_each(|(name, n)| made.counters.add(name, n));
         match product {
@@ -330,9 +338,22 @@ impl Try<'_> {
             }
             Err(e) => {
                 let error = e.at_stage(self.stage.stage.label()).at_place(place.to_string());
-                Outcome::Failed { error, cause: if transient { Cause::Fetch } else { Cause::Work } }
+                let cause = match transient {
+                    true => Cause::Fetch,
+                    // A full disk under the exchange is no fault of the split: neither tried again nor skipped.
+                    false if error.is_resumable() => Cause::Output,
+                    false => Cause::Work,
+                };
+                Outcome::Failed { error, cause }
             }
         }
+    }
+
+    /// Finds room for records until they are reduced: in memory, or in files.
+    fn admit(&self, product: Product) -> Result<Product> {
+        let Product::Records(pieces) = product else { return Ok(product) };
+        let share = self.stage.memory.exchange.waiting;
+        self.member.hub.admit(self.stage.stage.kind(), pieces, share).map(Product::Records)
     }
 
     /// Waits for the bytes of the next window and hands them to the nodes.

@@ -1,7 +1,7 @@
 //! What a node may use while it computes: fetched bytes, room to reuse, the clock, counters.
 
+use crate::exchange::Exchanging;
 use crate::{Clock, Error, FileId, Phase, Result};
-use arrow_array::RecordBatch;
 use bytes::Bytes;
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
@@ -27,13 +27,10 @@ impl FetchedFiles for NoFiles {
     }
 }
 
-/// The records of one partition, given once.
-pub type RecordBatches = Vec<RecordBatch>;
-
 /// What a node may use while it computes. One per compute thread; not shared.
 pub struct Cx<'a> {
     fetched: RefCell<Arc<dyn FetchedFiles>>,
-    records: RefCell<Option<RecordBatches>>,
+    exchanging: RefCell<Arc<Exchanging>>,
     rooms: &'a RefCell<HashMap<TypeId, Box<dyn Any>>>,
     counters: RefCell<BTreeMap<&'static str, u64>>,
     template: bool,
@@ -48,7 +45,7 @@ impl<'a> Cx<'a> {
     pub fn new(rooms: &'a RefCell<HashMap<TypeId, Box<dyn Any>>>) -> Cx<'a> {
         Cx {
             fetched: RefCell::new(Arc::new(NoFiles)),
-            records: RefCell::new(None),
+            exchanging: RefCell::default(),
             rooms,
             counters: RefCell::default(),
             template: false,
@@ -101,14 +98,14 @@ impl<'a> Cx<'a> {
         *self.fetched.borrow_mut() = files;
     }
 
-    /// The engine hands over the records of a partition.
-    pub fn set_records(&self, records: RecordBatches) {
-        *self.records.borrow_mut() = Some(records);
+    /// The engine says what the exchange may use, and hands over the pieces of a partition.
+    pub fn set_exchanging(&self, room: Exchanging) {
+        *self.exchanging.borrow_mut() = Arc::new(room);
     }
 
-    /// The records of the present partition; they are given once.
-    pub fn take_records(&self) -> RecordBatches {
-        self.records.borrow_mut().take().unwrap_or_default()
+    /// What the exchange may use.
+    pub fn exchanging(&self) -> Arc<Exchanging> {
+        self.exchanging.borrow().clone()
     }
 
     /// Room of type `R` that this thread keeps from split to split.

@@ -98,6 +98,8 @@ pub enum Domain {
         exchange: usize,
         /// How many: a plan constant.
         count: u32,
+        /// Bytes of input before the exchange, 0 when nobody knows: how much may come, about.
+        input_bytes: u64,
     },
 }
 

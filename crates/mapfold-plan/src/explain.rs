@@ -46,6 +46,19 @@ pub struct StageExplained {
     pub peak_bytes: u64,
     /// Of it, one window's values.
     pub window_bytes: u64,
+    /// Of it, what an exchange may hold before it spills; none without an exchange.
+    pub exchange: Option<ExchangeExplained>,
+}
+
+/// What an exchange may hold before it spills, told.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct ExchangeExplained {
+    /// Bytes of each attempt that puts records.
+    pub map_bytes: u64,
+    /// Bytes of records that wait to be reduced.
+    pub waiting_bytes: u64,
+    /// Bytes of each partition that is reduced, besides what waits.
+    pub reduce_bytes: u64,
 }
 
 /// An output, told.
@@ -109,6 +122,11 @@ fn told(stage: &dyn crate::Stage, memory: &StageMemory) -> StageExplained {
         }),
         peak_bytes: memory.peak,
         window_bytes: memory.window,
+        exchange: (memory.exchange.waiting > 0).then_some(ExchangeExplained {
+            map_bytes: memory.exchange.map,
+            waiting_bytes: memory.exchange.waiting,
+            reduce_bytes: memory.exchange.reduce,
+        }),
     }
 }
 
@@ -149,6 +167,10 @@ impl StageExplained {
         if let Some(o) = &self.output {
             let size = format!("about {}, at most {}", bytes(o.likely_bytes), bytes(o.most_bytes));
             out += &format!("  output  {} ({}), {size}\n", o.loc, o.what);
+        }
+        if let Some(e) = &self.exchange {
+            let (map, waiting, reduce) = (bytes(e.map_bytes), bytes(e.waiting_bytes), bytes(e.reduce_bytes));
+            out += &format!("  records {map} a split, {waiting} waiting, {reduce} a partition; beyond it to files\n");
         }
         out += &format!("  memory  {} a window, peak {}\n", bytes(self.window_bytes), bytes(self.peak_bytes));
         out

@@ -27,6 +27,39 @@ pub trait Key: Clone + Send + Sync + PartialEq + Debug + 'static {
     /// # Errors
     /// When number, types or lengths of the columns are not those of this key, or one holds nulls.
     fn from_arrays(arrays: &[ArrayRef]) -> Result<Vec<Self>>;
+
+    /// Appends the row bytes of this key: those of [`encode_keys`], without the detour by arrays.
+    ///
+    /// # Errors
+    /// When a `Key` gives columns of other types than it says.
+    fn write_row(&self, out: &mut Vec<u8>) -> Result<()> {
+        encode_keys(std::slice::from_ref(self))?.iter().for_each(|row| out.extend_from_slice(row));
+        Ok(())
+    }
+
+    /// Takes a key off the front of row bytes.
+    ///
+    /// # Errors
+    /// When they do not begin with a key of this type.
+    fn read_row(row: &mut &[u8]) -> Result<Self> {
+        let found = row_len(&Self::fields(), row).and_then(|len| row.split_at_checked(len));
+        let (mine, rest) = found.ok_or_else(no_key::<Self>)?;
+        *row = rest;
+        decode_keys(&[mine])?.pop().ok_or_else(no_key::<Self>)
+    }
+}
+
+fn no_key<K: Key>() -> Error {
+    Error::job(format!("some exchanged bytes are no {}", std::any::type_name::<K>()))
+}
+
+/// The key that row bytes are.
+///
+/// # Errors
+/// When they are no key of this type, or more than one.
+pub(crate) fn read_whole<K: Key>(mut row: &[u8]) -> Result<K> {
+    let key = K::read_row(&mut row)?;
+    if row.is_empty() { Ok(key) } else { Err(no_key::<K>()) }
 }
 
 /// The row bytes of keys, one value per key. One call per batch: it sets up a converter.
@@ -73,7 +106,12 @@ pub fn decode_keys<K: Key>(rows: &[&[u8]]) -> Result<Vec<K>> {
 ///
 /// The hash is part of the format: a job that is resumed by a later mapfold finds each key where it was.
 pub fn partition_of(row: &[u8], partitions: u32) -> u32 {
-    let hash = crate::hash64(row);
+    scaled(crate::hash64(row), partitions)
+}
+
+/// A hash scaled to `0..partitions`.
+#[inline]
+pub(crate) fn scaled(hash: u64, partitions: u32) -> u32 {
     ((u128::from(hash) * u128::from(partitions)) >> 64) as u32
 }
 
@@ -83,14 +121,22 @@ fn converter(fields: impl IntoIterator<Item = DataType>) -> Result<RowConverter>
 
 /// Whether bytes are as long as the row format wants them for these columns: arrow-row panics on others.
 fn is_whole(fields: &[DataType], row: &[u8]) -> bool {
-    let rest = fields.iter().try_fold(row, |row, field| row.get(column_len(field, row)?..));
-    rest.is_some_and(<[u8]>::is_empty)
+    row_len(fields, row) == Some(row.len())
 }
+
+/// Bytes that these columns have at the front of a row; `None` where it ends too early or holds what no key has.
+pub(crate) fn row_len(fields: &[DataType], row: &[u8]) -> Option<usize> {
+    let rest = fields.iter().try_fold(row, |row, field| row.get(column_len(field, row)?..));
+    rest.map(|rest| row.len() - rest.len())
+}
+
+/// First byte of a number that is there.
+const VALID: u8 = 1;
+/// What a column of nothing has.
+const NULL: [u8; 2] = [2, 3];
 
 /// Bytes of the first column of a row; `None` where the row ends too early or holds what no key has.
 fn column_len(field: &DataType, row: &[u8]) -> Option<usize> {
-    const VALID: u8 = 1;
-    const NULL: [u8; 2] = [2, 3];
     let fixed = match field {
         DataType::Null => return row.starts_with(&NULL).then_some(NULL.len()),
         DataType::Utf8 => return string_len(row),
@@ -118,6 +164,42 @@ fn string_len(row: &[u8]) -> Option<usize> {
         }
     }
     None
+}
+
+/// Appends a string as [`string_len`] describes it.
+fn write_string(text: &str, out: &mut Vec<u8>) {
+    let mut rest = text.as_bytes();
+    out.push(if rest.is_empty() { 1 } else { 2 });
+    let mut blocks = [8; 4].into_iter().chain(std::iter::repeat(32));
+    while let (false, Some(block)) = (rest.is_empty(), blocks.next()) {
+        let used = rest.len().min(block);
+        out.extend_from_slice(&rest[..used]);
+        out.resize(out.len() + block - used, 0);
+        rest = &rest[used..];
+        out.push(if rest.is_empty() { used as u8 } else { 255 });
+    }
+}
+
+/// Takes such a string off the front of a row.
+fn read_string(row: &mut &[u8]) -> Option<String> {
+    let (mine, rest) = row.split_at_checked(string_len(row)?)?;
+    *row = rest;
+    let (mut bytes, mut left) = (Vec::with_capacity(mine.len()), &mine[1..]);
+    let mut blocks = [8usize; 4].into_iter().chain(std::iter::repeat(32));
+    while let (false, Some(block)) = (left.is_empty(), blocks.next()) {
+        let used = if left[block] == 255 { block } else { usize::from(left[block]) };
+        bytes.extend_from_slice(&left[..used]);
+        left = &left[block + 1..];
+    }
+    String::from_utf8(bytes).ok()
+}
+
+/// Takes `N` bytes behind a mark off the front of a row.
+fn read_fixed<const N: usize>(row: &mut &[u8]) -> Option<[u8; N]> {
+    let (mark, rest) = row.split_first()?;
+    let (bytes, rest) = rest.split_first_chunk::<N>()?;
+    *row = rest;
+    (*mark == VALID).then_some(*bytes)
 }
 
 /// The one column of a key of one column.
@@ -150,6 +232,16 @@ macro_rules! numbers {
                 let column = only_column::<Self>(arrays)?.as_primitive::<types::$arrow>();
                 Ok(column.values().iter().map(|$n| $back).collect())
             }
+            fn write_row(&self, out: &mut Vec<u8>) -> Result<()> {
+                out.push(VALID);
+                // Big endian with the sign turned round sorts as the numbers do.
+                out.extend_from_slice(&(*self ^ ((<$key>::MIN != 0) as $key) << (<$key>::BITS - 1)).to_be_bytes());
+                Ok(())
+            }
+            fn read_row(row: &mut &[u8]) -> Result<Self> {
+                let bytes = read_fixed(row).ok_or_else(no_key::<Self>)?;
+                Ok(<$key>::from_be_bytes(bytes) ^ ((<$key>::MIN != 0) as $key) << (<$key>::BITS - 1))
+            }
         }
     )*};
 }
@@ -174,6 +266,13 @@ impl Key for bool {
     fn from_arrays(arrays: &[ArrayRef]) -> Result<Vec<bool>> {
         Ok(only_column::<bool>(arrays)?.as_boolean().values().iter().collect())
     }
+    fn write_row(&self, out: &mut Vec<u8>) -> Result<()> {
+        out.extend_from_slice(&[VALID, u8::from(*self)]);
+        Ok(())
+    }
+    fn read_row(row: &mut &[u8]) -> Result<bool> {
+        read_fixed(row).map(|[byte]| byte != 0).ok_or_else(no_key::<bool>)
+    }
 }
 
 impl Key for String {
@@ -187,6 +286,13 @@ impl Key for String {
         let column = only_column::<String>(arrays)?.as_string::<i32>();
         Ok(column.iter().flatten().map(str::to_owned).collect())
     }
+    fn write_row(&self, out: &mut Vec<u8>) -> Result<()> {
+        write_string(self, out);
+        Ok(())
+    }
+    fn read_row(row: &mut &[u8]) -> Result<String> {
+        read_string(row).ok_or_else(no_key::<String>)
+    }
 }
 
 /// One group of everything.
@@ -199,6 +305,14 @@ impl Key for () {
     }
     fn from_arrays(arrays: &[ArrayRef]) -> Result<Vec<()>> {
         Ok(vec![(); only_column::<()>(arrays)?.len()])
+    }
+    fn write_row(&self, out: &mut Vec<u8>) -> Result<()> {
+        out.extend_from_slice(&NULL);
+        Ok(())
+    }
+    fn read_row(row: &mut &[u8]) -> Result<()> {
+        *row = row.strip_prefix(&NULL).ok_or_else(no_key::<()>)?;
+        Ok(())
     }
 }
 
@@ -214,6 +328,12 @@ impl Key for TimeKey {
         let column = only_column::<TimeKey>(arrays)?.as_primitive::<types::TimestampMillisecondType>();
         Ok(column.values().iter().map(|ms| TimeKey(*ms)).collect())
     }
+    fn write_row(&self, out: &mut Vec<u8>) -> Result<()> {
+        self.0.write_row(out)
+    }
+    fn read_row(row: &mut &[u8]) -> Result<TimeKey> {
+        i64::read_row(row).map(TimeKey)
+    }
 }
 
 impl Key for TileKey {
@@ -227,6 +347,12 @@ impl Key for TileKey {
     fn from_arrays(arrays: &[ArrayRef]) -> Result<Vec<TileKey>> {
         let pairs = <(u32, u32)>::from_arrays(arrays)?;
         Ok(pairs.into_iter().map(|(row, col)| TileKey { row, col }).collect())
+    }
+    fn write_row(&self, out: &mut Vec<u8>) -> Result<()> {
+        (self.row, self.col).write_row(out)
+    }
+    fn read_row(bytes: &mut &[u8]) -> Result<TileKey> {
+        <(u32, u32)>::read_row(bytes).map(|(row, col)| TileKey { row, col })
     }
 }
 
@@ -253,6 +379,13 @@ macro_rules! tuples {
                 debug_assert!(rest.is_empty());
                 let next = || Some(($(members.$i.next()?,)*));
                 Ok(std::iter::from_fn(next).collect())
+            }
+            fn write_row(&self, out: &mut Vec<u8>) -> Result<()> {
+                $(self.$i.write_row(out)?;)*
+                Ok(())
+            }
+            fn read_row(row: &mut &[u8]) -> Result<Self> {
+                Ok(($($k::read_row(row)?,)*))
             }
         }
     )*};

@@ -2,9 +2,9 @@
 //!
 //! By construction, not by watching: at any moment a compute thread holds one window's values ([`Stage::memory`]),
 //! one open part writer, the part encoded so far and the one being written; the read-ahead holds at most its share; parts that wait for
-//! their turn at most theirs. What is counted here is what the engine allows.
+//! their turn at most theirs; an exchange at most its three ([`ExchangeMemory`]). What is counted here is what the engine allows.
 
-use crate::{Cut, Domain, Error, Place, Result, Stage};
+use crate::{Cut, Domain, Error, Place, Result, Stage, StageKind};
 use mapfold_grid::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -49,8 +49,21 @@ pub struct StageMemory {
     pub read_ahead: u64,
     /// What finished parts may hold that wait for their turn.
     pub held: u64,
+    /// What the exchange may hold; beyond it, it spills.
+    pub exchange: ExchangeMemory,
     /// Predicted peak of the process.
     pub peak: u64,
+}
+
+/// What an exchange may hold in memory while a stage runs. All of it spills to files beyond that.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct ExchangeMemory {
+    /// Buffers and fold table of one attempt that puts records.
+    pub map: u64,
+    /// Records of all attempts that wait to be reduced.
+    pub waiting: u64,
+    /// Index, loaded records and merge buffers of one partition that is reduced.
+    pub reduce: u64,
 }
 
 impl Budget {
@@ -95,11 +108,31 @@ impl Budget {
         // See the engine's read-ahead: two windows of a running split, one of a waiting one.
         let read_ahead = (2 * running + self.threads.min(splits - running)) * fetch;
         let held = (2 * self.threads * part).min(self.share(10)).min((splits - 1) * part);
+        let exchange = self.exchange(stage, running);
         let finish = out.map_or(0, crate::Output::finish_bytes);
         // A part is encoded while the one before it is written.
-        let running = running * (window + writer + 2 * part) + read_ahead + held;
+        let each = window + writer + 2 * part + exchange.map + exchange.reduce;
+        let running = running * each + read_ahead + held + exchange.waiting;
         let peak = BASE + running.max(self.threads * finish);
-        Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, peak })
+        Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, exchange, peak })
+    }
+
+    /// The shares of an exchange: fixed parts of the limit, or less where little is read. What they are changes when
+    /// something is spilled, and never a result.
+    fn exchange(&self, stage: &dyn Stage, running: u64) -> ExchangeMemory {
+        let puts = matches!(stage.kind(), StageKind::Exchange { .. });
+        let (reduces, input) = match stage.domain() {
+            Domain::Partitions { input_bytes, .. } => (true, *input_bytes),
+            _ => (false, stage.input_bytes()),
+        };
+        let enough = if input == 0 { u64::MAX } else { (8 << 20) + 3 * input };
+        let each =
+            |percent: u64, least: u64, most: u64| (self.share(percent) / running.max(1)).clamp(least, most).min(enough);
+        ExchangeMemory {
+            map: if puts { each(20, 1 << 20, 64 << 20) } else { 0 },
+            waiting: if puts || reduces { self.share(20).min(enough) } else { 0 },
+            reduce: if reduces { each(30, 4 << 20, 1 << 30) } else { 0 },
+        }
     }
 
     /// The least limit that fits: parts that wait may hold a share of the limit, so it grows with what is allowed.

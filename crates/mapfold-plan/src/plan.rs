@@ -188,13 +188,14 @@ impl Plan {
         self.state().stages.clone()
     }
 
-    /// Registers an exchange and fixes its partitions: `--partitions`, else one for every 32 MiB of input, 4 at
-    /// least and 1024 at most. It never depends on threads, workers or memory.
-    pub fn open_exchange(&self, input_bytes: u64) -> (usize, u32) {
-        let count = self.0.options.partitions.unwrap_or_else(|| input_bytes.div_ceil(32 << 20).clamp(4, 1024) as u32);
+    /// Registers an exchange and fixes its partitions: what the job says, else `--partitions`, else one for every 32 MiB
+    /// of input, 4 at least and 1024 at most. It never depends on threads, workers or memory.
+    pub fn open_exchange(&self, input_bytes: u64, partitions: Option<u32>) -> (usize, u32) {
+        let told = partitions.or(self.0.options.partitions);
+        let count = told.unwrap_or_else(|| input_bytes.div_ceil(32 << 20).clamp(4, 1024) as u32).max(1);
         let mut s = self.state();
-        s.exchanges.push(count.max(1));
-        (s.exchanges.len() - 1, count.max(1))
+        s.exchanges.push(count);
+        (s.exchanges.len() - 1, count)
     }
 
     /// Partitions of every exchange.

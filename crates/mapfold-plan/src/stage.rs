@@ -1,9 +1,9 @@
 //! A closed stage: what the engine runs, without its types.
 
+use crate::exchange::Piece;
 use crate::node::{Need, Node, Step};
 use crate::sink::{Output, Part, Sink, SinkInput, SinkRun};
 use crate::{Cut, Cx, Domain, Error, Flow, Phase, Place, Result, StageId, template};
-use arrow_array::RecordBatch;
 use mapfold_store::Loc;
 use std::sync::Arc;
 
@@ -27,18 +27,18 @@ pub enum StageKind {
 pub enum Product {
     /// An encoded part.
     Part(Part),
-    /// Records by partition.
-    Records(Vec<(u32, RecordBatch)>),
+    /// Records for an exchange.
+    Records(Vec<Piece>),
     /// Values of a report, as JSON texts, each with its rank ([`Cx::order`]).
     Values(Vec<(Vec<u8>, String)>),
 }
 
 impl Product {
-    /// Bytes that the product holds in memory.
+    /// Bytes of the product; those of records may be in files.
     pub fn bytes(&self) -> u64 {
         match self {
             Product::Part(p) => p.segments.iter().map(|(_, b)| b.len()).sum::<usize>() as u64 + p.meta.len() as u64,
-            Product::Records(r) => r.iter().map(|(_, b)| b.get_array_memory_size()).sum::<usize>() as u64,
+            Product::Records(pieces) => pieces.iter().map(Piece::len).sum(),
             Product::Values(v) => v.iter().map(|(rank, text)| rank.len() + text.len()).sum::<usize>() as u64,
         }
     }

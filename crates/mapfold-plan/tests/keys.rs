@@ -132,3 +132,37 @@ fn partitions_are_in_range_and_even() {
         assert!(sizes.iter().all(|n| (fair / 2..=fair * 2).contains(n)), "{sizes:?}");
     }
 }
+
+/// A key's own way of writing rows gives the bytes of arrow-row, and reads them back.
+fn writes_rows<K: Key>(keys: &[K]) {
+    for (key, row) in keys.iter().zip(rows(keys)) {
+        let mut written = Vec::new();
+        key.write_row(&mut written).unwrap();
+        assert_eq!(written, row, "{key:?}");
+        let behind = [row.as_slice(), b"rest"].concat();
+        let mut left = behind.as_slice();
+        assert_eq!((K::read_row(&mut left).unwrap(), left), (key.clone(), &b"rest"[..]));
+        for len in 0..row.len() {
+            assert!(K::read_row(&mut &row[..len]).is_err(), "{len} bytes of {key:?}");
+        }
+    }
+}
+
+#[test]
+fn rows_are_written_one_by_one_as_in_arrays() {
+    writes_rows(&[false, true]);
+    writes_rows(&[u8::MIN, 1, 127, 128, u8::MAX]);
+    writes_rows(&[u16::MIN, 1, 255, 256, u16::MAX]);
+    writes_rows(&[u32::MIN, 1, 65_536, u32::MAX]);
+    writes_rows(&[u64::MIN, 1, 1 << 40, u64::MAX]);
+    writes_rows(&[i8::MIN, -1, 0, 1, i8::MAX]);
+    writes_rows(&[i16::MIN, -256, -1, 0, 1, i16::MAX]);
+    writes_rows(&[i32::MIN, -1, 0, 1, i32::MAX]);
+    writes_rows(&[i64::MIN, -1, 0, 1, i64::MAX]);
+    writes_rows(&strings());
+    writes_rows(&[()]);
+    writes_rows(&[TimeKey(i64::MIN), TimeKey(-1), TimeKey(0), TimeKey(1_700_000_000_000)]);
+    writes_rows(&[(-1i64, "b".to_string(), true), (7, String::new(), false)]);
+    writes_rows(&[TileKey { row: 1, col: u32::MAX }]);
+    assert!(String::read_row(&mut &[2, 255, 0, 0, 0, 0, 0, 0, 0, 1][..]).is_err(), "not UTF-8");
+}

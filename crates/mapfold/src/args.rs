@@ -72,6 +72,9 @@ pub struct RunArgs {
         help_heading = "Run options"
     )]
     pub memory_limit: Option<MemoryLimit>,
+    /// Folder for records that do not fit into memory [default: beside a local output, else TMPDIR]
+    #[arg(long, value_name = "DIR", help_heading = "Run options")]
+    pub scratch: Option<std::path::PathBuf>,
     /// Windows that splits are computed in: auto, native (a codec tile), ROWS,COLS or BANDS,ROWS,COLS. Never changes results
     #[arg(long, value_name = "SHAPE", default_value = "auto", value_parser = parse_chunks, help_heading = "Run options")]
     pub chunks: Chunks,
@@ -299,6 +302,7 @@ impl RunArgs {
             threads,
             workers,
             memory_limit: self.memory_limit.map_or_else(|| default_memory_limit() / workers as u64, |m| m.0),
+            scratch: self.scratch.clone(),
             chunks: self.chunks,
             name: name.to_string(),
             params,

@@ -1,0 +1,128 @@
+//! What is between the map side and the reduce side in this process: pieces by partition, and how many of their bytes
+//! are in memory.
+//!
+//! An attempt's product is *admitted* on its compute thread: it stays in memory while the share allows it, else it goes
+//! to a file there and then, never on a timely thread. Its bytes count from then on until its partition has been
+//! reduced by every stage that reads it, or the attempt is dropped.
+
+use super::files::{ExchangeFile, Folder};
+use mapfold_plan::exchange::{Exchanging, Piece, SegmentStore};
+use mapfold_plan::memory::StageMemory;
+use mapfold_plan::{Domain, Error, Place, Result, Stage, StageKind};
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// Pieces of a partition, and how many stages have reduced it.
+#[derive(Default)]
+struct Kept {
+    pieces: Vec<Piece>,
+    reduced: u32,
+}
+
+/// The pieces of a job in this process.
+pub struct Hub {
+    folder: Arc<Folder>,
+    /// A file for each exchange, and one more for stages without any, which only read.
+    stores: Vec<Arc<ExchangeFile>>,
+    /// Stages that read each exchange.
+    readers: Vec<u32>,
+    kept: Mutex<HashMap<(usize, u32), Kept>>,
+    held: AtomicU64,
+    /// Pieces that did not arrive as they were sent: nothing may be reduced any more.
+    fault: OnceLock<String>,
+}
+
+impl Hub {
+    /// A hub for these stages; spilled records go to `scratch`.
+    pub fn new(stages: &[Arc<dyn Stage>], exchanges: usize, scratch: PathBuf) -> Hub {
+        let folder = Folder::new(scratch);
+        let stores = (0..=exchanges).map(|i| Arc::new(ExchangeFile::new(folder.clone(), i))).collect();
+        let reads = |i: usize| move |s: &&Arc<dyn Stage>| matches!(s.domain(), Domain::Partitions { exchange, .. } if *exchange == i);
+        let readers = (0..exchanges).map(|i| stages.iter().filter(reads(i)).count() as u32).collect();
+        Hub { folder, stores, readers, kept: Mutex::default(), held: AtomicU64::new(0), fault: OnceLock::new() }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, HashMap<(usize, u32), Kept>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The file that a stage puts its records into.
+    fn store(&self, kind: StageKind) -> &Arc<ExchangeFile> {
+        match kind {
+            StageKind::Exchange { exchange, .. } => &self.stores[exchange],
+            _ => &self.stores[self.stores.len() - 1],
+        }
+    }
+
+    /// What an attempt at `place` may use.
+    ///
+    /// # Errors
+    /// When pieces were damaged on their way here.
+    pub fn room(&self, kind: StageKind, place: &Place, memory: &StageMemory, attempt: u32) -> Result<Exchanging> {
+        if let Some(fault) = self.fault.get() {
+            return Err(Error::job(fault));
+        }
+        let pieces = match place {
+            // References only: an attempt may be repeated.
+            Place::Partition { exchange, partition } => {
+                self.kept().get(&(*exchange, *partition)).map(|k| k.pieces.clone()).unwrap_or_default()
+            }
+            _ => Vec::new(),
+        };
+        let store: Arc<dyn SegmentStore> = self.store(kind).clone();
+        let (map_bytes, reduce_bytes) = (memory.exchange.map, memory.exchange.reduce);
+        Ok(Exchanging { store, map_bytes, reduce_bytes, attempt, pieces })
+    }
+
+    /// Takes a finished attempt's pieces into the account, or into files when `share` is used up.
+    ///
+    /// # Errors
+    /// Those of the files.
+    pub fn admit(&self, kind: StageKind, pieces: Vec<Piece>, share: u64) -> Result<Vec<Piece>> {
+        let bytes: u64 = pieces.iter().map(Piece::held).sum();
+        if self.held.fetch_add(bytes, Relaxed) + bytes <= share {
+            return Ok(pieces);
+        }
+        self.held.fetch_sub(bytes, Relaxed);
+        let store = self.store(kind);
+        pieces.into_iter().map(|p| p.store(store.as_ref())).collect()
+    }
+
+    /// Admitted pieces are gone: their attempt was dropped, or their partition is reduced.
+    pub fn release(&self, pieces: &[Piece]) {
+        self.held.fetch_sub(pieces.iter().map(Piece::held).sum(), Relaxed);
+    }
+
+    /// Takes pieces that have arrived, or what was wrong with them.
+    pub fn collect(&self, arrived: Result<Vec<Piece>>) {
+        let pieces = match arrived {
+            Ok(pieces) => pieces,
+            Err(e) => return drop(self.fault.set(e.to_string())),
+        };
+        let mut kept = self.kept();
+        for piece in pieces {
+            let origin = piece.origin();
+            kept.entry((origin.exchange as usize, origin.partition)).or_default().pieces.push(piece);
+        }
+    }
+
+    /// A stage has reduced and registered a place: after the last one its pieces are freed.
+    pub fn reduced(&self, place: &Place) {
+        let Place::Partition { exchange, partition } = *place else { return };
+        let mut kept = self.kept();
+        let Some(of) = kept.get_mut(&(exchange, partition)) else { return };
+        of.reduced += 1;
+        if of.reduced >= self.readers.get(exchange).copied().unwrap_or(1) {
+            let gone = kept.remove(&(exchange, partition)).unwrap_or_default();
+            drop(kept);
+            self.release(&gone.pieces);
+        }
+    }
+
+    /// Bytes spilled so far.
+    pub fn spilled(&self) -> u64 {
+        self.folder.written()
+    }
+}
