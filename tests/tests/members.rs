@@ -66,6 +66,20 @@ fn any_number_of_members_gives_the_bytes_of_one_process() {
 }
 
 #[test]
+fn an_exchange_between_processes_gives_the_result_of_one() {
+    let desk = Desk::new();
+    let scene = desk.scene(1024);
+    let band = scene.split(' ').nth(1).unwrap();
+    let line = format!("run stats {band} --histogram 16 --tile 256 --partitions 5 --json");
+    let one = desk.run(&line).fine().json();
+    assert!(one["stats"][0]["count"].as_u64() > Some(1_000_000 / 2), "{one}");
+    for workers in [1, 2, 3] {
+        let many = desk.run(&format!("{line} --mode pseudo --workers {workers} --threads 1")).fine().json();
+        assert_eq!(many["stats"], one["stats"], "{workers} workers");
+    }
+}
+
+#[test]
 fn members_that_are_killed_are_replaced_and_change_nothing() {
     let desk = Desk::new();
     let line = job(&desk);

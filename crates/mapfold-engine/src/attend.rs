@@ -91,7 +91,7 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
     let memory = plan.stages().iter().map(|s| budget.plan(s.as_ref(), orders.chunks)).collect::<Result<Vec<_>>>()?;
     let lines: Vec<Arc<dyn Control>> = vec![control.clone()];
     let (member, boxes) = Member::new(plan, &memory, (orders.threads, orders.scratch.clone().into()), lines);
-    let member = Arc::new(member.with_flight(line.flight.as_deref()));
+    let member = Arc::new(member.with_flight(line.flight.as_deref()).with_durable(true));
     let [postbox] = boxes.as_slice() else { return Err(Error::job("a member process has one worker")) };
     hear_all(line.reader, postbox.clone(), control.clone());
     let at_work = worker::start(1, &member)?;

@@ -5,6 +5,7 @@
 
 use mapfold_coord::{Attempt, Counters, PhaseTimes, SplitId, StageId};
 use mapfold_plan::Error;
+use mapfold_plan::exchange::Stored;
 use serde::{Deserialize, Serialize};
 
 /// One attempt at one split of one stage.
@@ -101,8 +102,8 @@ pub struct Vitals {
 /// What the coordinator says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mail {
-    /// Attempt this split.
-    Lease(At),
+    /// Attempt this split. For a partition of a durable exchange: where its records are.
+    Lease(At, Vec<Stored>),
     /// The attempt may emit. A part's segments go to these offsets of their streams.
     Grant(At, Vec<u64>),
     /// The attempt is not wanted any more.

@@ -64,6 +64,8 @@ pub struct Member {
     pub(crate) pool: Pool,
     pub(crate) writer: Pool,
     pub(crate) flight: Flight,
+    /// Exchanged records go through files, by name, and not through timely.
+    pub(crate) durable: bool,
     pub(crate) stores: Stores,
     pub(crate) files: Arc<Vec<FileEntry>>,
     pub(crate) stages: Vec<Arc<MemberStage>>,
@@ -100,6 +102,7 @@ impl Member {
             pool: Pool::new("compute", threads),
             writer: Pool::new("write", 1),
             flight: Flight::default(),
+            durable: false,
             stores: plan.stores().clone(),
             files: Arc::new(plan.files()),
             stages,
@@ -108,6 +111,13 @@ impl Member {
             leases,
         };
         (member, postboxes)
+    }
+
+    /// Lets records go through files that other processes read.
+    #[must_use]
+    pub fn with_durable(mut self, durable: bool) -> Member {
+        self.durable = durable;
+        self
     }
 
     /// Notes in this file what its threads work on.

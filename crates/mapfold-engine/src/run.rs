@@ -11,14 +11,14 @@ use crate::member::Member;
 use crate::options::RunOptions;
 use crate::orders::Orders;
 use crate::outcome::{MemberDone, OutputDone, RunOutcome, StageDone};
-use crate::shell::{Here, Shell};
+use crate::shell::{Here, Places, Role, Roles, Shell};
 use crate::streams::Streams;
 use crate::worker;
 use crate::{guard, measure};
 use mapfold_coord::events::Outcome;
 use mapfold_coord::{Coordinator, Costs, JobEvent, JobId, LogEntry, MemberId, Policy, SplitId, StageId, StageSpec};
 use mapfold_plan::memory::StageMemory;
-use mapfold_plan::{Error, Kind, PartRecord, Plan, Reported, Result, Stage, StageKind};
+use mapfold_plan::{Domain, Error, Kind, PartRecord, Plan, Reported, Result, Stage, StageKind};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -132,7 +132,10 @@ impl<'a> Run<'a> {
             let stage = &named[stage.0 as usize];
             (stage.label().to_string(), stage.domain().place(split.0).to_string())
         };
-        let shell = Arc::new(Shell::new(coordinator, streams, Box::new(places), opts.events.clone()));
+        let known: Vec<Role> = plan.stages().iter().map(|s| role(s.as_ref())).collect();
+        let roles = move |stage: StageId| known[stage.0 as usize];
+        let told = (Box::new(places) as Places, Box::new(roles) as Roles);
+        let shell = Arc::new(Shell::new(coordinator, streams, told, opts.events.clone()));
         let scratch = scratch(plan, opts, &job_id);
         Ok(Run { plan, opts, job_id, shell, stages, memory, outputs, replaced: 0, scratch, spilled: 0 })
     }
@@ -319,6 +322,18 @@ impl<'a> Run<'a> {
             replaced: self.replaced,
         })
     }
+}
+
+fn role(stage: &dyn Stage) -> Role {
+    let maps = match stage.kind() {
+        StageKind::Exchange { exchange, .. } => Some(exchange),
+        _ => None,
+    };
+    let reduces = match stage.domain() {
+        Domain::Partitions { exchange, .. } => Some(*exchange),
+        _ => None,
+    };
+    Role { maps, reduces }
 }
 
 /// Where records spill: where the user says, else beside a local output, else with the system's temporary files.

@@ -4,11 +4,12 @@
 //! entries of the commit log. What a registered attempt has made is kept here by split, so that a word that comes
 //! twice, or from a member that was replaced, changes nothing.
 
-use crate::link::{At, Cause, Control, Made, Mail, Post, Said, Vitals};
+use crate::link::{At, Cause, Control, Made, Mail, Post, Said, Vitals, unpack};
 use crate::measure::Moment;
 use crate::streams::{Placed, Streams};
 use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId};
 use mapfold_coord::{Attempt, Counters, PartRecord, PhaseTimes, SplitId, StageId};
+use mapfold_plan::exchange::Stored;
 use mapfold_plan::{Error, Kind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -38,6 +39,8 @@ struct Inner {
     streams: BTreeMap<StageId, Arc<Streams>>,
     /// What granted attempts wait with until their record is accepted.
     asked: HashMap<At, Vec<(u32, u64)>>,
+    /// The pieces of durable exchanges, by exchange and partition: known when their map side is complete.
+    pieces: HashMap<usize, BTreeMap<u32, Vec<Stored>>>,
     log: Vec<LogEntry>,
     errors: BTreeMap<(StageId, SplitId), Error>,
     failure: Option<Error>,
@@ -48,11 +51,24 @@ struct Inner {
 /// The label of a stage and the place of a split, for people.
 pub type Places = Box<dyn Fn(StageId, SplitId) -> (String, String) + Send + Sync>;
 
+/// What a stage has to do with exchanges. A chained one has both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Role {
+    /// It is the map side of this one.
+    pub maps: Option<usize>,
+    /// It reduces the partitions of this one.
+    pub reduces: Option<usize>,
+}
+
+/// The roles of the stages.
+pub type Roles = Box<dyn Fn(StageId) -> Role + Send + Sync>;
+
 /// The coordinator of a running job.
 pub struct Shell {
     inner: Mutex<Inner>,
     failed: AtomicBool,
     places: Places,
+    roles: Roles,
     events: Arc<EventLog>,
     began: Instant,
 }
@@ -62,7 +78,7 @@ impl Shell {
     pub fn new(
         coord: Coordinator,
         streams: BTreeMap<StageId, Arc<Streams>>,
-        places: Places,
+        (places, roles): (Places, Roles),
         events: Arc<EventLog>,
     ) -> Shell {
         let inner = Inner {
@@ -74,13 +90,14 @@ impl Shell {
             vitals: BTreeMap::new(),
             streams,
             asked: HashMap::new(),
+            pieces: HashMap::new(),
             log: Vec::new(),
             errors: BTreeMap::new(),
             failure: None,
             tally: BTreeMap::new(),
             skipped: 0,
         };
-        Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), places, events, began: Instant::now() }
+        Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), places, roles, events, began: Instant::now() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -216,7 +233,8 @@ impl Shell {
         match action {
             Action::Lease { member, stage, split, attempt } => {
                 inner.tally.entry(stage).or_default().span.0.get_or_insert_with(Moment::now);
-                inner.post(member, Mail::Lease(At { stage, split, attempt }));
+                let pieces = inner.pieces_for((self.roles)(stage), split);
+                inner.post(member, Mail::Lease(At { stage, split, attempt }, pieces));
                 Some(JobEvent::SplitLeased { stage, split, attempt, member })
             }
             Action::Grant { member, stage, split, attempt } => {
@@ -251,6 +269,11 @@ impl Shell {
             }
             Action::StageDone { stage } => {
                 inner.tally.entry(stage).or_default().span.1 = Some(Moment::now());
+                if let Err(damaged) = inner.gather((self.roles)(stage), stage) {
+                    self.failed.store(true, SeqCst);
+                    inner.failure.get_or_insert(damaged);
+                    inner.post_all(&Mail::Stop);
+                }
                 inner.post_all(&Mail::StageDone(stage));
                 None
             }
@@ -335,6 +358,26 @@ impl Inner {
             post.close();
         }
         self.streams.values().for_each(|s| s.lose(member));
+    }
+
+    /// The map side is complete: its records by partition, in the order of its splits.
+    fn gather(&mut self, role: Role, stage: StageId) -> Result<(), Error> {
+        let Some(exchange) = role.maps else { return Ok(()) };
+        let made = self.tally.get_mut(&stage).map(|t| std::mem::take(&mut t.made)).unwrap_or_default();
+        let parts = self.pieces.entry(exchange).or_default();
+        for (split, text) in made {
+            let damaged = || Error::job(format!("the record of split {split} is damaged"));
+            for piece in unpack::<Vec<Stored>>(&text).ok_or_else(damaged)? {
+                parts.entry(piece.origin.partition).or_default().push(piece);
+            }
+        }
+        Ok(())
+    }
+
+    fn pieces_for(&self, role: Role, split: SplitId) -> Vec<Stored> {
+        let Some(exchange) = role.reduces else { return Vec::new() };
+        let partition = u32::try_from(split.0).unwrap_or(u32::MAX);
+        self.pieces.get(&exchange).and_then(|parts| parts.get(&partition)).cloned().unwrap_or_default()
     }
 
     fn post(&self, member: MemberId, mail: Mail) {

@@ -11,7 +11,7 @@ use crate::link::{At, Cause, Control, Made, Mail, Said, pack};
 use crate::member::{Desk, Member, MemberStage};
 use crate::pool::Rooms;
 use mapfold_coord::{Phase, PhaseTimes, StageId};
-use mapfold_plan::exchange::Piece;
+use mapfold_plan::exchange::{Piece, Stored};
 use mapfold_plan::{Cx, Error, Kind, Part, Phase as Doing, Place, Product, Result};
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -196,7 +196,7 @@ impl Source {
     /// Mail for a stage that is over, or not yet begun, is dropped: whoever needs it is told again.
     fn take(&mut self, mail: Mail, emit: &mut Emitted) {
         match mail {
-            Mail::Lease(at) if at.stage == self.id() => self.lease(at),
+            Mail::Lease(at, pieces) if at.stage == self.id() => self.lease(at, pieces),
             Mail::Grant(at, offsets) if at.stage == self.id() => self.granted(at, offsets, emit),
             Mail::Drop(at) if at.stage == self.id() => {
                 if let Some((Product::Records(pieces), _)) = self.products.remove(&at) {
@@ -210,8 +210,11 @@ impl Source {
         }
     }
 
-    fn lease(&mut self, at: At) {
+    fn lease(&mut self, at: At, pieces: Vec<Stored>) {
         let place = self.stage.stage.domain().place(at.split.0);
+        if self.member.durable {
+            self.member.hub.assign(&place, pieces);
+        }
         let needs = match self.stage.needs(&place) {
             Ok(needs) => needs,
             Err(error) => {
@@ -253,6 +256,11 @@ impl Source {
     fn granted(&mut self, at: At, offsets: Vec<u64>, emit: &mut Emitted) {
         let Some((product, mut made)) = self.products.remove(&at) else { return };
         match product {
+            // All pieces are in files: their places are the product, and whoever reduces them reads them there.
+            Product::Records(pieces) if self.member.durable => {
+                made.data = pack(&pieces.iter().filter_map(Piece::stored).collect::<Vec<_>>());
+                self.register(at, made);
+            }
             Product::Records(records) => {
                 emit.push(records);
                 self.register(at, made);
@@ -352,7 +360,7 @@ impl Try<'_> {
     /// Finds room for records until they are reduced: in memory, or in files.
     fn admit(&self, product: Product) -> Result<Product> {
         let Product::Records(pieces) = product else { return Ok(product) };
-        let share = self.stage.memory.exchange.waiting;
+        let share = if self.member.durable { 0 } else { self.stage.memory.exchange.waiting };
         self.member.hub.admit(self.stage.stage.kind(), pieces, share).map(Product::Records)
     }
 

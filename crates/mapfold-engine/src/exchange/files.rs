@@ -161,7 +161,9 @@ impl ExchangeFile {
     pub fn new(folder: Arc<Folder>, exchange: usize) -> ExchangeFile {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let host: String = host.trim().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        let name = format!("exchange-{exchange}-{host}-{}", std::process::id());
+        // A process number may come again while the job runs; with the moment it does not.
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let name = format!("exchange-{exchange}-{host}-{}-{:x}", std::process::id(), now.as_nanos());
         ExchangeFile { folder, name, file: Mutex::default() }
     }
 

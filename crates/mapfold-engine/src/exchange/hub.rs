@@ -6,7 +6,7 @@
 //! reduced by every stage that reads it, or the attempt is dropped.
 
 use super::files::{ExchangeFile, Folder};
-use mapfold_plan::exchange::{Exchanging, Piece, SegmentStore};
+use mapfold_plan::exchange::{Exchanging, Piece, PieceAt, SegmentStore, Stored};
 use mapfold_plan::memory::StageMemory;
 use mapfold_plan::{Domain, Error, Place, Result, Stage, StageKind};
 use std::collections::HashMap;
@@ -93,6 +93,13 @@ impl Hub {
     /// Admitted pieces are gone: their attempt was dropped, or their partition is reduced.
     pub fn release(&self, pieces: &[Piece]) {
         self.held.fetch_sub(pieces.iter().map(Piece::held).sum(), Relaxed);
+    }
+
+    /// A partition of a durable exchange is leased to this process: these are its pieces, all in files.
+    pub fn assign(&self, place: &Place, pieces: Vec<Stored>) {
+        let Place::Partition { exchange, partition } = *place else { return };
+        let pieces = pieces.into_iter().map(|s| Piece(PieceAt::Stored(s))).collect();
+        self.kept().insert((exchange, partition), Kept { pieces, reduced: 0 });
     }
 
     /// Takes pieces that have arrived, or what was wrong with them.
