@@ -14,13 +14,22 @@
 //! | `fold` | a hash table without an allocation per key, for combiners |
 //! | `order`, `runs`, `groups` | the reduce side: one sort in memory, or sorted runs and a merge of many passes |
 //! | `partition` | which partition a key falls into |
+//! | `prefetch` | a hint to the processor; the one module of this crate with `unsafe` |
 //! | `raw`, `keyed` | the API over bytes, and the typed one above it |
 //!
 //! **Law:** a partition's records come in the order (key bytes, split, sequence), and every value of a key comes exactly
 //! once, for any number of workers and threads, any order of attempts and any memory limit. What memory changes is how
 //! often a combiner is applied and in which grouping; combiners are associative (see [`crate::Combine`]).
 //!
-//! Measured with `cargo run --release -p mapfold-plan --example exchange_speed`: see that example.
+//! Measured with `cargo run --release -p mapfold-plan --example exchange_speed` (CPU ns per record, one thread of a loaded
+//! machine with two; the floor of a sort is `Vec<(u64, u32)>::sort_unstable` and a copy in order):
+//!
+//! | 10 M records of 100 bytes | 32 partitions | 512 partitions | floor |
+//! |---|---:|---:|---:|
+//! | make, put, partition, seal | 73 | 137 | |
+//! | sort, group, copy in order | 190 | 135 | 100 |
+//!
+//! 100 M tokens of 4 bytes folded: 23 ns each with 1000 different ones, 174 ns with 200,000 (the table leaves the cache).
 //!
 //! Deliberately absent: who sends what to whom. The engine moves pieces; a durable exchange between processes moves
 //! [`Stored`] records of them (see `store`).
@@ -31,6 +40,7 @@ mod keyed;
 mod order;
 mod output;
 mod partition;
+mod prefetch;
 mod raw;
 mod runs;
 mod segment;

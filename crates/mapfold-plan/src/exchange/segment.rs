@@ -206,7 +206,8 @@ impl Segment {
         if checksum([start, body]).to_le_bytes() != bytes[HEADER - 8..HEADER] {
             return Err(bad("wrong checksum"));
         }
-        let mut rest = bytes.slice(HEADER..);
+        let mut rest = bytes;
+        drop(rest.split_to(HEADER));
         let (key_ends, value_ends) = (head.keys.ends(head.rows), head.values.ends(head.rows));
         let [key_ends, value_ends, keys] = [key_ends, value_ends, head.keys.bytes as usize].map(|n| rest.split_to(n));
         let (keys, values) = (Items::new(head.keys, key_ends, keys), Items::new(head.values, value_ends, rest));
