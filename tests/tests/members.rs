@@ -72,10 +72,10 @@ fn an_exchange_between_processes_gives_the_result_of_one() {
     let band = scene.split(' ').nth(1).unwrap();
     let line = format!("run stats {band} --histogram 16 --tile 256 --partitions 5 --json");
     let one = desk.run(&line).fine().json();
-    assert!(one["stats"][0]["count"].as_u64() > Some(1_000_000 / 2), "{one}");
+    assert!(one["bands"][0]["count"].as_u64() > Some(1_000_000 / 2), "{one}");
     for workers in [1, 2, 3] {
         let many = desk.run(&format!("{line} --mode pseudo --workers {workers} --threads 1")).fine().json();
-        assert_eq!(many["stats"], one["stats"], "{workers} workers");
+        assert_eq!(many["bands"], one["bands"], "{workers} workers");
     }
 }
 

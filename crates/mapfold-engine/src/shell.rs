@@ -39,7 +39,7 @@ struct Inner {
     streams: BTreeMap<StageId, Arc<Streams>>,
     /// What granted attempts wait with until their record is accepted.
     asked: HashMap<At, Vec<(u32, u64)>>,
-    /// The pieces of durable exchanges, by exchange and partition: known when their map side is complete.
+    /// The pieces of durable exchanges, by exchange and partition.
     pieces: HashMap<usize, BTreeMap<u32, Vec<Stored>>>,
     log: Vec<LogEntry>,
     errors: BTreeMap<(StageId, SplitId), Error>,
@@ -199,19 +199,14 @@ impl Shell {
         let before = inner.coord.is_done(stage, split);
         let told = self.carry_out(&mut inner, Event::Registered { member, stage, split, attempt, record });
         let counted = !before && inner.coord.is_done(stage, split);
-        if counted {
-            let tally = inner.tally.entry(stage).or_default();
-            tally.times.merge(&made.times);
-            if !made.data.is_empty() {
-                tally.made.insert(split.0, made.data);
-            }
-        }
+        let kept = if counted { inner.keep((self.roles)(stage), at, made.data, &made.times) } else { Ok(()) };
         drop(inner);
         if counted {
             let (times, bytes_in, bytes_out) = (made.times, made.bytes_in, made.bytes_out);
             self.events.emit(&JobEvent::SplitDone { stage, split, attempt, member, times, bytes_in, bytes_out });
         }
         told.iter().for_each(|e| self.events.emit(e));
+        kept.unwrap_or_else(|e| self.fail(e));
     }
 
     /// An attempt failed; the error is kept with all it says, for the one that ends the job.
@@ -269,11 +264,6 @@ impl Shell {
             }
             Action::StageDone { stage } => {
                 inner.tally.entry(stage).or_default().span.1 = Some(Moment::now());
-                if let Err(damaged) = inner.gather((self.roles)(stage), stage) {
-                    self.failed.store(true, SeqCst);
-                    inner.failure.get_or_insert(damaged);
-                    inner.post_all(&Mail::Stop);
-                }
                 inner.post_all(&Mail::StageDone(stage));
                 None
             }
@@ -360,16 +350,21 @@ impl Inner {
         self.streams.values().for_each(|s| s.lose(member));
     }
 
-    /// The map side is complete: its records by partition, in the order of its splits.
-    fn gather(&mut self, role: Role, stage: StageId) -> Result<(), Error> {
-        let Some(exchange) = role.maps else { return Ok(()) };
-        let made = self.tally.get_mut(&stage).map(|t| std::mem::take(&mut t.made)).unwrap_or_default();
-        let parts = self.pieces.entry(exchange).or_default();
-        for (split, text) in made {
-            let damaged = || Error::job(format!("the record of split {split} is damaged"));
-            for piece in unpack::<Vec<Stored>>(&text).ok_or_else(damaged)? {
-                parts.entry(piece.origin.partition).or_default().push(piece);
+    /// A split counts: its record is kept, or its pieces by partition. No partition is leased before the map side is
+    /// complete, so none is read before its last piece is here; their order does not matter to the reducer.
+    fn keep(&mut self, role: Role, at: At, data: String, times: &PhaseTimes) -> Result<(), Error> {
+        let tally = self.tally.entry(at.stage).or_default();
+        tally.times.merge(times);
+        let Some(exchange) = role.maps.filter(|_| !data.is_empty()) else {
+            if !data.is_empty() {
+                tally.made.insert(at.split.0, data);
             }
+            return Ok(());
+        };
+        let damaged = || Error::job(format!("the record of split {} is damaged", at.split));
+        let parts = self.pieces.entry(exchange).or_default();
+        for piece in unpack::<Vec<Stored>>(&data).ok_or_else(damaged)? {
+            parts.entry(piece.origin.partition).or_default().push(piece);
         }
         Ok(())
     }
