@@ -126,9 +126,9 @@ impl Budget {
         let exchange = self.exchange(stage, running);
         let each = window + writer + exchange.map + exchange.reduce;
         let busy = running * each + parts + read_ahead + exchange.waiting;
-        // What the splits used and freed is not all used again.
+        // What the splits and an earlier unit used and freed is not all used again.
         let finish = out.map_or(0, |o| o.finish_bytes(self.threads));
-        let kept = running * (window + writer + fetch) + finish / 4;
+        let kept = running * (window + writer + fetch) + finish / (2 * self.threads.max(1));
         let peak = BASE + busy.max(if finish > 0 { kept + finish } else { 0 });
         Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, exchange, peak })
     }
