@@ -251,7 +251,13 @@ impl<T: Pixel, D: Pixel> Output for TiffSink<T, D> {
     }
 
     fn finish_bytes(&self, threads: u64) -> u64 {
-        let level = |k| threads.min(self.layout.coarse_units(k).len() as u64) * self.layout.coarse_bytes(k) as u64;
+        // The largest units of a level, side by side.
+        let level = |k| {
+            let bytes = |unit: &Window| self.layout.coarse_bytes(k, *unit) as u64;
+            let mut units: Vec<u64> = self.layout.coarse_units(k).iter().map(bytes).collect();
+            units.sort_unstable_by(|a, b| b.cmp(a));
+            units.iter().take(threads as usize).sum::<u64>()
+        };
         self.layout.coarse_levels().map(level).max().unwrap_or(0)
     }
 

@@ -7,6 +7,7 @@
 
 use super::codec;
 use super::ifd;
+use super::overview;
 use super::{BigTiff, Compress, Format, MaskChoice, Overviews, Predictor, Resampling, WriteOptions};
 use crate::{LevelMeta, RasterError};
 use mapfold_grid::{BlockGrid, DType, GeoBox, Shape, Window};
@@ -185,16 +186,14 @@ impl Layout {
         ((0..self.in_pass).map(held).sum::<usize>() + 1) * self.open_tile_bytes() + self.thread_bytes()
     }
 
-    /// Upper bound of the bytes that [`super::encode_coarse`] holds for one unit of a coarse level: the source window
-    /// of 2 x 2 tiles, two tiles, the encoded bytes and the scratch.
-    pub fn coarse_bytes(&self, level: usize) -> usize {
-        let finer = self.levels[level - 1].shape;
-        let side = |whole: usize| whole.min(4 * self.tile + 2);
+    /// Upper bound of the bytes that [`super::encode_coarse`] holds for a unit of a coarse level: its source window, two
+    /// tiles, the encoded bytes and the scratch.
+    pub fn coarse_bytes(&self, level: usize, unit: Window) -> usize {
+        let source = overview::source_window(unit, self.levels[level - 1].shape, self.levels[level].shape);
         let valid = if self.has_mask() { 1 } else { self.spec.bands };
         let pixel = self.spec.bands * self.spec.dtype.size() + valid;
-        let unit = self.coarse_units(level).first().map_or(0, |u| self.max_unit_bytes(*u));
-        let source = side(finer.rows) * side(finer.cols) * pixel;
-        source + 2 * self.open_tile_bytes() + self.thread_bytes() + unit as usize
+        let encoded = self.max_unit_bytes(unit) as usize;
+        source.pixels() * pixel + 2 * self.open_tile_bytes() + self.thread_bytes() + encoded
     }
 
     /// One tile of all bands with mask.
