@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Is FILE a good COG? rio-cogeo's strict validation, tile sizes, registered average overviews, statistics.
+"""Is FILE a good COG? rio-cogeo's strict validation, every block's place (layout.py), tile sizes, registered average overviews, statistics.
 
 Overviews: sizes are halves rounded up of the level before; a pixel is the area-weighted mean of the *valid* pixels
 under its footprint. Pixel i of a level with n pixels, made from one with m, covers [i*m/n, (i+1)*m/n) there, so levels
@@ -18,6 +18,7 @@ import rasterio
 from rio_cogeo.cogeo import cog_validate
 
 import common
+import layout
 
 KEYS = dict(min="STATISTICS_MINIMUM", max="STATISTICS_MAXIMUM", mean="STATISTICS_MEAN", std="STATISTICS_STDDEV")
 
@@ -114,6 +115,7 @@ def main():
     with rasterio.open(a.file) as data:
         if a.blocksize and set(data.block_shapes) != {(a.blocksize, a.blocksize)}:
             faults.append(f"tiles are {data.block_shapes}, should be {a.blocksize}")
+        faults += layout.faults(a.file, data)
         faults += statistics_faults(data, a.statistics)
         more, count = overview_faults(a.file, data.nodata, not a.no_average)
         faults += more

@@ -12,7 +12,7 @@ use crate::pool::Rooms;
 use crate::streams::{Streams, stream_name};
 use mapfold_coord::{CoordError, Decision, FileRecord, JobFolder, JobId, LogEntry, Manifest, Replay, StageId};
 use mapfold_plan::{Assignment, Cx, Error, FinishCx, Kind, Output, Part, PartRecord, Plan, Result, Stage, Units};
-use mapfold_store::{Loc, Replace, StoreError, Stores};
+use mapfold_store::{Loc, Replace, StoreError, Stores, WorkFile};
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -253,32 +253,71 @@ impl OutputRun {
         Ok(OutputDone { loc: self.loc().clone(), what: self.output().describe(), bytes, in_place })
     }
 
-    /// Makes the file: a stream completed in place when its data lies in order, else a copy in order.
+    /// Makes the file: a stream completed in place when its data lies in order and the front can be put before it,
+    /// else a copy in order.
+    ///
+    /// A run that is killed between the room and the decision finds the parts of that stream elsewhere on `--resume`,
+    /// and makes them again.
     fn assemble(&self, streams: &Streams, pieces: Vec<Assignment>) -> Result<(String, u64, bool)> {
-        if let Some((stream, header)) = in_place(&pieces, |s| self.output().reserve(s)) {
-            let file = streams.file(stream);
-            file.write_at(0, header)?;
-            let bytes = total(&pieces);
+        let pieces = merged(pieces);
+        let bytes = total(&pieces);
+        if let Some(tail) = Tail::of(&pieces)
+            && tail.make_room(streams.file(tail.stream).as_ref())?
+        {
+            let file = streams.file(tail.stream);
+            lay_down(file.as_ref(), streams, &pieces[..pieces.len() - 1])?;
             file.set_len(bytes)?;
             file.sync()?;
-            return Ok((stream_name(stream), bytes, true));
+            return Ok((stream_name(tail.stream), bytes, true));
         }
         let file = self.stores.create_file(&self.dir.join(WHOLE))?;
-        let mut at = 0;
-        for piece in merged(pieces) {
-            at += match &piece {
-                Assignment::Bytes(b) => {
-                    file.write_at(at, b)?;
-                    b.len() as u64
-                }
-                Assignment::Stored { stream, offset, len } => {
-                    file.copy_from(streams.file(*stream).as_ref(), *offset, at, *len)?;
-                    *len
-                }
-            };
-        }
+        lay_down(file.as_ref(), streams, &pieces)?;
         file.sync()?;
-        Ok((WHOLE.into(), at, false))
+        Ok((WHOLE.into(), bytes, false))
+    }
+}
+
+/// Writes pieces one after the other from the start of `file`.
+fn lay_down(file: &dyn WorkFile, streams: &Streams, pieces: &[Assignment]) -> Result<()> {
+    let mut at = 0;
+    for piece in pieces {
+        at += match piece {
+            Assignment::Bytes(b) => {
+                file.write_at(at, b)?;
+                b.len() as u64
+            }
+            Assignment::Stored { stream, offset, len } => {
+                file.copy_from(streams.file(*stream).as_ref(), *offset, at, *len)?;
+                *len
+            }
+        };
+    }
+    Ok(())
+}
+
+/// The stream whose bytes, all in order, end the file.
+struct Tail {
+    stream: u32,
+    /// Where they begin in the stream, and where they are to begin in the file.
+    start: u64,
+    front: u64,
+}
+
+impl Tail {
+    /// Looks at the last of the merged pieces.
+    fn of(merged: &[Assignment]) -> Option<Tail> {
+        let (last, before) = merged.split_last()?;
+        let Assignment::Stored { stream, offset, .. } = *last else { return None };
+        let other = |p: &Assignment| !matches!(p, Assignment::Stored { stream: s, .. } if *s == stream);
+        before.iter().all(other).then(|| Tail { stream, start: offset, front: total(before) })
+    }
+
+    /// Puts the bytes where they belong; `false` when that takes a copy.
+    fn make_room(&self, file: &dyn WorkFile) -> Result<bool> {
+        if self.start == self.front {
+            return Ok(true); // The room was left when the stream began.
+        }
+        Ok(self.start == 0 && file.insert_front(self.front)?)
     }
 }
 
@@ -290,21 +329,6 @@ fn total(pieces: &[Assignment]) -> u64 {
             Assignment::Stored { len, .. } => *len,
         })
         .sum()
-}
-
-/// The stream that is the file once its header is written, if there is one.
-fn in_place(pieces: &[Assignment], reserve: impl Fn(u32) -> u64) -> Option<(u32, &[u8])> {
-    let (Assignment::Bytes(header), rest) = pieces.split_first()? else { return None };
-    let Some(Assignment::Stored { stream, .. }) = rest.first() else { return None };
-    let mut at = header.len() as u64;
-    let follows = rest.iter().all(|p| match p {
-        Assignment::Stored { stream: s, offset, len } if s == stream && *offset == at => {
-            at += len;
-            true
-        }
-        _ => false,
-    });
-    (reserve(*stream) == header.len() as u64 && follows).then_some((*stream, header))
 }
 
 /// Neighbouring ranges as one.
@@ -350,7 +374,7 @@ impl Units for PoolUnits<'_> {
                 }
             }
         };
-        std::thread::scope(|s| (0..self.threads.max(1)).for_each(|_| drop(s.spawn(serve))));
+        std::thread::scope(|s| (0..(self.threads as u64).clamp(1, count.max(1))).for_each(|_| drop(s.spawn(serve))));
         let all = done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut records = all.into_iter().collect::<Result<Vec<_>>>()?;
         records.sort_by_key(|r| r.split);

@@ -1,7 +1,7 @@
 //! What a run would do, without reading a pixel: `--explain`.
 
 use crate::memory::{Budget, Chunks, StageMemory};
-use crate::{Cut, Plan, Result, StageKind};
+use crate::{Cut, Place, Plan, Result, StageKind};
 use serde::Serialize;
 
 /// A plan, told.
@@ -40,6 +40,8 @@ pub struct StageExplained {
     pub input_bytes: u64,
     /// Source pixels read per pixel of output.
     pub recompute_factor: f64,
+    /// How often a byte of the input is fetched and decoded by the windows of one split, on average.
+    pub repeat_factor: f64,
     /// Where the output goes and what it is.
     pub output: Option<OutputExplained>,
     /// Predicted peak in bytes while this stage runs.
@@ -82,19 +84,30 @@ pub fn explain(plan: &Plan, budget: Budget, chunks: Chunks, params: &serde_json:
     let mut stages = Vec::new();
     for stage in plan.stages() {
         let memory = budget.plan(stage.as_ref(), chunks)?;
-        stages.push(told(stage.as_ref(), &memory));
+        stages.push(told(stage.as_ref(), &memory)?);
     }
+    let repeats = stages.iter().filter(|s| s.repeat_factor >= MANY).map(StageExplained::repeats);
     Ok(Explain {
         predicted_peak_bytes: stages.iter().map(|s| s.peak_bytes).max().unwrap_or(crate::memory::BASE),
         memory_limit_bytes: budget.limit,
         threads: budget.threads,
         fingerprint: format!("{:032x}", plan.fingerprint(params)),
-        warnings: plan.warnings(),
+        warnings: plan.warnings().into_iter().chain(repeats).collect(),
         stages,
     })
 }
 
-fn told(stage: &dyn crate::Stage, memory: &StageMemory) -> StageExplained {
+/// Repeated decoding from here on is worth a warning.
+const MANY: f64 = 1.5;
+
+/// Bytes that the windows of a split need, one by one, over those that the split needs.
+fn repeat_factor(stage: &dyn crate::Stage, split: &Place, windows: &[Place]) -> Result<f64> {
+    let bytes = |at: &Place| Ok(stage.needs(at)?.iter().map(|n| n.range.end - n.range.start).sum::<u64>());
+    let all = windows.iter().map(bytes).sum::<Result<u64>>()?;
+    Ok(all as f64 / bytes(split)?.max(1) as f64)
+}
+
+fn told(stage: &dyn crate::Stage, memory: &StageMemory) -> Result<StageExplained> {
     let domain = stage.domain();
     let middle = domain.place(domain.splits() / 2);
     let windows = memory.cut.places(middle);
@@ -103,7 +116,7 @@ fn told(stage: &dyn crate::Stage, memory: &StageMemory) -> StageExplained {
         Cut::Windows(s) => Some([s.rows, s.cols]),
         Cut::Whole => None,
     };
-    StageExplained {
+    Ok(StageExplained {
         label: stage.label().to_string(),
         kind: match stage.kind() {
             StageKind::Output => "output",
@@ -127,7 +140,8 @@ fn told(stage: &dyn crate::Stage, memory: &StageMemory) -> StageExplained {
             waiting_bytes: memory.exchange.waiting,
             reduce_bytes: memory.exchange.reduce,
         }),
-    }
+        repeat_factor: repeat_factor(stage, &middle, &windows)?,
+    })
 }
 
 impl Explain {
@@ -150,6 +164,11 @@ impl Explain {
 }
 
 impl StageExplained {
+    fn repeats(&self) -> String {
+        let what = format!("windows cut codec tiles: each is fetched and decoded {:.1} times", self.repeat_factor);
+        format!("{}: {what} (--chunks auto or native, or more memory)", self.label)
+    }
+
     fn text(&self, number: usize) -> String {
         let mut out = format!("stage {number}   {}\n", self.label);
         for step in &self.steps {

@@ -64,24 +64,25 @@ impl<T: Pixel> Halo<T> {
 
 /// Copies `block` into the larger window `outer`; pixels outside of `block` follow the edge rule.
 fn spread<T: Pixel>(block: &Block<T>, outer: Window, edge: Edge) -> Block<T> {
-    let (inner, n) = (block.window(), outer.pixels());
-    let source = |i: usize| {
-        let (row, col) = (outer.row + (i / outer.cols) as i64, outer.col + (i % outer.cols) as i64);
-        let r = row.clamp(inner.row, inner.row_end() - 1);
-        let c = col.clamp(inner.col, inner.col_end() - 1);
-        let at = (r - inner.row) as usize * inner.cols + (c - inner.col) as usize;
-        (at, (r, c) == (row, col) || edge == Edge::Nearest)
+    let (inner, size) = (block.window(), outer.pixels() * block.band_count());
+    // Where each row and column of `outer` comes from, and whether it is there.
+    let source = |from: i64, n: usize, first: i64, end: i64| -> Vec<(usize, bool)> {
+        let near = |i: i64| (i.clamp(first, end - 1), i);
+        let at = |(near, i): (i64, i64)| ((near - first) as usize, near == i || edge == Edge::Nearest);
+        (from..from + n as i64).map(|i| at(near(i))).collect()
     };
-    let map: Vec<(usize, bool)> = (0..n).map(source).collect();
-    let mut data = Vec::with_capacity(n * block.band_count());
+    let rows = source(outer.row, outer.rows, inner.row, inner.row_end());
+    let cols = source(outer.col, outer.cols, inner.col, inner.col_end());
+    let (mut data, mut valid) = (Vec::with_capacity(size), Vec::with_capacity(size));
     for band in 0..block.band_count() {
-        let values = block.band(band);
-        data.extend(map.iter().map(|&(at, real)| if real { values[at] } else { T::FILL }));
-    }
-    let mut valid = Vec::with_capacity(n * block.band_count());
-    for band in 0..block.band_count() {
-        let mask = block.band_mask(band);
-        valid.extend(map.iter().map(|&(at, real)| u8::from(real && mask.is_none_or(|m| m[at] != 0))));
+        let (values, mask) = (block.band(band), block.band_mask(band));
+        for (r, row_is) in &rows {
+            let row = r * inner.cols..(r + 1) * inner.cols;
+            let (values, mask) = (&values[row.clone()], mask.map(|m| &m[row]));
+            data.extend(cols.iter().map(|(c, col_is)| if *row_is && *col_is { values[*c] } else { T::FILL }));
+            let known = |c: usize| mask.is_none_or(|m| m[c] != 0);
+            valid.extend(cols.iter().map(|(c, col_is)| u8::from(*row_is && *col_is && known(*c))));
+        }
     }
     Block::new(block.grid().clone(), outer, block.band_count(), data)
         .expect("one value per pixel and band")
@@ -114,13 +115,15 @@ impl<T: Pixel> Node<Padded<T>> for Halo<T> {
     fn held(&self, at: &Place) -> u64 {
         let (scene, window) = at.window();
         let outer = Place::Window { scene, window: window.pad(self.halo) };
-        self.inner.held(&outer) + outer.pixels() * 8
+        // At the edges of the image a mask byte per value; a stencil copies the validity of one band.
+        let values = self.inner.held(&outer);
+        values + values / size_of::<T>() as u64 + outer.pixels()
     }
 
     fn memory(&self, at: &Place) -> u64 {
         let source = self.source(at);
-        // Copied once more, with the mask, and a map of 16 bytes per pixel at the edges of the image.
-        self.inner.memory(&source).max(self.inner.held(&source) + self.held(at) + 16 * source.pixels())
+        // At the edges of the image the block is copied into the larger one.
+        self.inner.memory(&source).max(self.inner.held(&source) + self.held(at))
     }
 
     fn cuttable(&self) -> bool {

@@ -1,8 +1,13 @@
 //! The memory of a stage, before it runs: how splits are cut so that the process stays below its limit.
 //!
-//! By construction, not by watching: at any moment a compute thread holds one window's values ([`Stage::memory`]),
-//! one open part writer, the part encoded so far and the one being written; the read-ahead holds at most its share; parts that wait for
-//! their turn at most theirs; an exchange at most its three ([`ExchangeMemory`]). What is counted here is what the engine allows.
+//! By construction, not by watching. At any moment
+//! - a running split (one a thread, while there are splits) holds the values of one window ([`Stage::memory`]), an open
+//!   part writer, the part encoded so far, and the bytes of the window and of the next;
+//! - each further lease (one a thread) holds the first window's bytes of a split that waits, or a part being written;
+//! - parts that wait for their turn hold at most their share, an exchange its three ([`ExchangeMemory`]).
+//!
+//! What is counted here is what the engine allows, with windows, tiles and parts as large as they are in this image.
+//! Parts count as if nothing compressed: an image of one value needs less than is said here.
 
 use crate::{Cut, Domain, Error, Place, Result, Stage, StageKind};
 use mapfold_grid::Shape;
@@ -45,7 +50,7 @@ pub struct StageMemory {
     pub part: u64,
     /// Bytes that one window fetches.
     pub fetch: u64,
-    /// What the read-ahead may hold in all.
+    /// What the read-ahead of running splits may hold in all.
     pub read_ahead: u64,
     /// What finished parts may hold that wait for their turn.
     pub held: u64,
@@ -72,6 +77,12 @@ impl Budget {
         self.limit.saturating_sub(BASE) * percent / 100
     }
 
+    /// What parts may hold that wait for their turn: half a part a thread lets one split take half as long again as
+    /// its neighbours; what is more goes to the file out of order.
+    fn held(&self, part: u64) -> u64 {
+        ((self.threads / 2).max(1) * part).min(self.share(10))
+    }
+
     /// Plans a stage, cutting its splits as small as the budget asks.
     ///
     /// # Errors
@@ -90,13 +101,14 @@ impl Budget {
     }
 
     fn measure(&self, stage: &dyn Stage, cut: Cut) -> Result<StageMemory> {
-        let (mut window, mut fetch, mut writer, mut part) = (0, 0, 0, 0);
+        let (mut window, mut fetch, mut writer, mut part, mut windows) = (0, 0, 0, 0, 0);
         let out = stage.output();
         for split in sample(stage.domain().splits()).chain(stage.domain().first_splits()) {
             let place = stage.domain().place(split);
             writer = out.map_or(0, |o| o.writer_bytes(&place, cut)).max(writer);
             part = out.map_or(64 << 10, |o| o.part_bytes(&place)).max(part);
             let places = cut.places(place);
+            windows = windows.max(places.len() as u64);
             for at in sample(places.len() as u64).map(|i| places[i as usize]) {
                 window = stage.memory(&at).max(window);
                 let bytes = stage.needs(&at)?.iter().map(|n| n.range.end - n.range.start).sum::<u64>();
@@ -105,15 +117,19 @@ impl Budget {
         }
         let splits = stage.domain().splits().max(1);
         let running = self.threads.min(splits);
-        // See the engine's read-ahead: two windows of a running split, one of a waiting one.
-        let read_ahead = (2 * running + self.threads.min(splits - running)) * fetch;
-        let held = (2 * self.threads * part).min(self.share(10)).min((splits - 1) * part);
+        let others = self.threads.min(splits - running);
+        // Freed bytes stay with the allocator for a while: those of some windows, and those of a part.
+        let read_ahead = (running * windows.min(2) + running / 2 + 2) * fetch;
+        let held = self.held(part).min((splits - running - others) * part);
+        let parts = (running + 1) * part + others * part.max(fetch) + held;
+        let parts = parts.min(all_parts(stage, part) + others * fetch);
         let exchange = self.exchange(stage, running);
-        let finish = out.map_or(0, crate::Output::finish_bytes);
-        // A part is encoded while the one before it is written.
-        let each = window + writer + 2 * part + exchange.map + exchange.reduce;
-        let running = running * each + read_ahead + held + exchange.waiting;
-        let peak = BASE + running.max(self.threads * finish);
+        let each = window + writer + exchange.map + exchange.reduce;
+        let busy = running * each + parts + read_ahead + exchange.waiting;
+        // What the splits and an earlier unit used and freed is not all used again.
+        let finish = out.map_or(0, |o| o.finish_bytes(self.threads));
+        let kept = running * (window + writer + fetch) + finish / (2 * self.threads.max(1));
+        let peak = BASE + busy.max(if finish > 0 { kept + finish } else { 0 });
         Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, exchange, peak })
     }
 
@@ -167,6 +183,16 @@ impl Budget {
             remedy += ", or --chunks auto";
         }
         Error::usage(what).at_stage(stage.label()).with_remedy(remedy)
+    }
+}
+
+/// Upper bound of the parts of all splits together, the largest of which has `part` bytes.
+fn all_parts(stage: &dyn Stage, part: u64) -> u64 {
+    const FEW: u64 = 1024;
+    let splits = stage.domain().splits();
+    match stage.output() {
+        Some(out) if splits <= FEW => (0..splits).map(|i| out.part_bytes(&stage.domain().place(i))).sum(),
+        _ => splits.saturating_mul(part),
     }
 }
 

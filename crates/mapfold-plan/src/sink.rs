@@ -118,8 +118,8 @@ pub trait Output: Send + Sync {
     fn writer_bytes(&self, split: &Place, cut: Cut) -> u64;
     /// Bytes of one encoded part, at most.
     fn part_bytes(&self, split: &Place) -> u64;
-    /// Bytes held per pool thread while [`Output::lay_out`] runs its units, at most.
-    fn finish_bytes(&self) -> u64;
+    /// Bytes held while [`Output::lay_out`] runs its units on so many threads, at most; 0 when it has none.
+    fn finish_bytes(&self, threads: u64) -> u64;
     /// Lays the committed parts out as one file: the pieces in order, the same for the same parts.
     ///
     /// # Errors

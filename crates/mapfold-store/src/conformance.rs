@@ -38,6 +38,7 @@ const LAWS: &[(&str, Law)] = &[
     ("delete", delete_is_idempotent),
     ("work-file", a_working_file_is_random_access),
     ("copy", copies_are_exact),
+    ("front", room_at_the_front_moves_the_content),
     ("changed", a_change_after_head_is_noticed),
     ("writable", writability_is_known_before),
 ];
@@ -229,6 +230,19 @@ fn copies_are_exact(stores: &Stores, dir: &Loc) {
         let short = here.copy_from(&*source, 2_499_999, 0, 2).unwrap_err();
         assert!(matches!(short, StoreError::Truncated { .. }), "{short:?}");
     }
+}
+
+/// Law: room at the front leaves every byte of the content behind it, or nothing has changed.
+fn room_at_the_front_moves_the_content(stores: &Stores, dir: &Loc) {
+    let file = stores.create_file(&dir.join("front")).unwrap();
+    let content = pattern(100_001);
+    file.write_at(0, &content).unwrap();
+    assert!(!file.insert_front(1000).unwrap(), "1000 bytes are no whole block of any file system");
+    assert_eq!(file.read_at(0, content.len()).unwrap(), content);
+    let room = if file.insert_front(1 << 16).unwrap() { 1 << 16 } else { 0 };
+    assert_eq!(file.len().unwrap(), room + content.len() as u64);
+    assert_eq!(file.read_at(room, content.len()).unwrap(), content);
+    assert!(file.read_at(0, room as usize).unwrap().iter().all(|b| *b == 0));
 }
 
 fn a_change_after_head_is_noticed(stores: &Stores, dir: &Loc) {

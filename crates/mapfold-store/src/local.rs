@@ -313,6 +313,20 @@ impl WorkFile for LocalFile {
         crate::work_file::copy_buffered(self, src, src_offset + done, dst_offset + done, len - done)
     }
 
+    #[cfg(target_os = "linux")]
+    fn insert_front(&self, len: u64) -> Result<bool, StoreError> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        use rustix::io::Errno;
+        loop {
+            match fallocate(&self.file, FallocateFlags::INSERT_RANGE, 0, len) {
+                Ok(()) => return Ok(true),
+                Err(Errno::INTR) => {}
+                Err(error @ (Errno::NOSPC | Errno::DQUOT | Errno::IO)) => return Err(self.error(error.into())),
+                Err(_) => return Ok(false),
+            }
+        }
+    }
+
     fn loc(&self) -> &Loc {
         &self.loc
     }

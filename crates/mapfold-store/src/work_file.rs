@@ -62,6 +62,16 @@ pub trait WorkFile: Send + Sync {
         copy_buffered(self, src, src_offset, dst_offset, len)
     }
 
+    /// Makes room of `len` bytes at the front by moving the content back without copying it; the room reads as zeros.
+    /// `false` where that cannot be had (another file system, a `len` that is not whole blocks of it): then nothing
+    /// has changed, and the caller copies.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`] or [`StoreError::Io`].
+    fn insert_front(&self, _len: u64) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     /// Where this file is (redacted when shown).
     fn loc(&self) -> &Loc;
 

@@ -6,7 +6,7 @@
 
 use super::files::{OpenRaster, input};
 use super::options::Scale;
-use crate::{Fetched, PixelsMut, RasterError, Scratch, Want};
+use crate::{Fetched, Interleave, PixelsMut, RasterError, Scratch, Want};
 use bytes::Bytes;
 use mapfold_grid::{Block, DType, Pixel, Window};
 use mapfold_plan::{Cx, Domain, FetchedFiles, FileId, Need, Node, Phase, Place, Result, Step};
@@ -208,11 +208,15 @@ impl<T: Pixel> Node<Block<T>> for Load<T> {
 
     fn memory(&self, at: &Place) -> u64 {
         let tile = self.scenes.iter().flatten().map(|i| {
-            let m = i.raster.meta();
-            m.levels[0].block.pixels() * m.bands.len() * m.bands.first().map_or(1, |b| b.dtype.size())
+            let (m, block) = (i.raster.meta(), i.raster.meta().levels[0].block);
+            let bands = if m.interleave == Interleave::Band { 1 } else { m.bands.len() };
+            // The tile and one row of it more, for predictors; decompressors.
+            (block.pixels() + block.cols) * bands * m.bands.first().map_or(1, |b| b.dtype.size()) + (256 << 10)
         });
-        let exact = if self.scenes.iter().flatten().any(Input::needs_mask) { 9 * at.pixels() } else { 0 };
-        self.held(at) + exact + 2 * tile.max().unwrap_or(0) as u64
+        let any = |what: fn(&Input) -> bool| self.scenes.iter().flatten().any(what);
+        // The file's own mask, and one made from the stored values, beside the block's.
+        let masks = u64::from(any(Input::has_mask)) + if any(Input::needs_mask) { 9 } else { 0 };
+        self.held(at) + masks * at.pixels() + tile.max().unwrap_or(0) as u64
     }
 
     fn recompute(&self, _: &Place) -> f64 {

@@ -4,7 +4,7 @@ use super::files::input;
 use super::options::WriteOverrides;
 use crate::RasterError;
 use crate::write::{
-    Compress, Format, ImageSpec, Layout, PartMeta, Streams, TileIndex, WriteOptions, assemble, encode_coarse,
+    Compress, Format, ImageSpec, Layout, PartMeta, STEP, Streams, TileIndex, WriteOptions, assemble, encode_coarse,
 };
 use crate::write::{EncodedPart, SuperblockEncoder};
 use bytes::Bytes;
@@ -230,7 +230,7 @@ impl<T: Pixel, D: Pixel> Output for TiffSink<T, D> {
         let raw = self.pixels() * (self.bands * D::DTYPE.size()) as u64;
         let all = if self.layout.streams() > 1 { raw * 4 / 3 } else { raw };
         let likely = if self.compressed { all * 6 / 10 } else { all };
-        (likely + self.layout.header_size(), all + all / 50 + self.layout.header_size())
+        (likely + self.layout.header_size(), all + all / 50 + self.layout.header_size() + STEP)
     }
 
     fn writer_bytes(&self, split: &Place, cut: Cut) -> u64 {
@@ -239,7 +239,10 @@ impl<T: Pixel, D: Pixel> Output for TiffSink<T, D> {
             Cut::Windows(s) => Shape { rows: s.rows.min(window.rows), cols: s.cols.min(window.cols) },
             Cut::Whole => window.shape(),
         };
-        self.layout.encoder_bytes(cut) as u64
+        // The value in the file's type, and the validity of two bands while they are compared.
+        let converted = if T::DTYPE == D::DTYPE { 0 } else { self.bands * (D::DTYPE.size() + 1) };
+        let compared = if self.layout.has_mask() && self.bands > 1 { 2 } else { 0 };
+        (self.layout.encoder_bytes(cut) + cut.pixels() * (converted + compared)) as u64
     }
 
     fn part_bytes(&self, split: &Place) -> u64 {
@@ -247,8 +250,15 @@ impl<T: Pixel, D: Pixel> Output for TiffSink<T, D> {
         self.layout.max_part_bytes(window)
     }
 
-    fn finish_bytes(&self) -> u64 {
-        self.layout.coarse_bytes() as u64
+    fn finish_bytes(&self, threads: u64) -> u64 {
+        // The largest units of a level, side by side.
+        let level = |k| {
+            let bytes = |unit: &Window| self.layout.coarse_bytes(k, *unit) as u64;
+            let mut units: Vec<u64> = self.layout.coarse_units(k).iter().map(bytes).collect();
+            units.sort_unstable_by(|a, b| b.cmp(a));
+            units.iter().take(threads as usize).sum::<u64>()
+        };
+        self.layout.coarse_levels().map(level).max().unwrap_or(0)
     }
 
     fn lay_out(&self, cx: &FinishCx<'_>) -> Result<Vec<Assignment>> {

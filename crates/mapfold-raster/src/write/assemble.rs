@@ -1,7 +1,9 @@
 //! The finish: a header, and the order in which the encoded bytes follow it. Nothing is encoded again.
 //!
 //! Coarse levels come first, each in the order of its parts; level 0 comes last, superblock after superblock. A file
-//! of one level is therefore its header and then the segments as they are.
+//! of one level is therefore its header and then the segments as they are. Behind coarse levels, level 0 begins at a
+//! multiple of [`STEP`], by zeros at the end of the header: file systems can then put the front before it, or share
+//! its blocks, instead of copying it.
 
 use super::BigTiff;
 use super::ifd::{Ending, Offsets, render};
@@ -14,7 +16,7 @@ use crate::RasterError;
 /// What the file is made of: `header`, then the pieces one after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Assembly {
-    /// Exactly [`Layout::header_size`] bytes.
+    /// [`Layout::header_size`] bytes, and less than [`STEP`] zeros when coarse levels follow.
     pub header: Vec<u8>,
     /// Segments in file order; empty ones are left out.
     pub pieces: Vec<Piece>,
@@ -39,13 +41,17 @@ pub struct Piece {
     pub len: u64,
 }
 
+/// What the start of level 0 is a multiple of, in files of several levels: a block of the usual file systems.
+pub const STEP: u64 = 4096;
+
 /// Lays out the file. `index` holds all levels, `superblocks` the records of the superblocks in their order.
 ///
 /// # Errors
 /// When a level is missing, or the file is too large for the classic TIFF that was asked for.
 pub fn assemble(layout: &Layout, index: &TileIndex, superblocks: &[PartMeta]) -> Result<Assembly, RasterError> {
     let statistics = statistics(layout, superblocks)?;
-    let (pieces, starts, size) = order(layout, index);
+    let front = front(layout, index);
+    let (pieces, starts, size) = order(layout, index, front);
     let big = choose_big(layout, size)?;
     let offsets = (0..layout.levels().len()).map(|k| offsets_of(layout, index, k, &starts[k]));
     let offsets = offsets.collect::<Result<Vec<Offsets>, _>>()?;
@@ -54,17 +60,27 @@ pub fn assemble(layout: &Layout, index: &TileIndex, superblocks: &[PartMeta]) ->
     if header.len() > room {
         return Err(wrong(format!("the header of {} bytes outgrew its room of {room}", header.len())));
     }
-    header.resize(room, 0);
+    header.resize(front as usize, 0);
     let moved_off_nodata = superblocks.iter().map(|p| p.moved_off_nodata).sum();
     Ok(Assembly { header, pieces, size, big, statistics, moved_off_nodata })
 }
 
-/// Pieces in file order, the file offset of every segment (level, part), and the file's size.
-fn order(layout: &Layout, index: &TileIndex) -> (Vec<Piece>, Vec<Vec<u64>>, u64) {
+/// Bytes of the header with its zeros at the end.
+fn front(layout: &Layout, index: &TileIndex) -> u64 {
+    let bytes = |level: usize| index.segments(level).iter().sum::<u64>();
+    let coarse: u64 = (1..layout.levels().len()).map(bytes).sum();
+    if coarse == 0 || bytes(0) == 0 {
+        return layout.header_size();
+    }
+    (layout.header_size() + coarse).next_multiple_of(STEP) - coarse
+}
+
+/// Pieces in file order behind a front of so many bytes, the file offset of every segment (level, part), and the file's size.
+fn order(layout: &Layout, index: &TileIndex, front: u64) -> (Vec<Piece>, Vec<Vec<u64>>, u64) {
     let levels = layout.levels().len();
     let mut pieces = Vec::new();
     let mut starts = vec![Vec::new(); levels];
-    let mut at = layout.header_size();
+    let mut at = front;
     for level in (0..levels).rev() {
         for (part, len) in index.segments(level).iter().enumerate() {
             starts[level].push(at);

@@ -27,7 +27,8 @@ pub fn encode_coarse<T: Pixel>(
         return Err(wrong(format!("level {level} of {} is not made from {} pixels", layout.spec.dtype, T::DTYPE)));
     }
     let source = Source::<T>::read(layout, level, unit, index, streams)?;
-    let mut bytes = Vec::new();
+    // Room at once, as in the encoder: growing would hold the bytes twice.
+    let mut bytes = Vec::with_capacity(layout.max_unit_bytes(unit) as usize);
     let mut lens = Vec::new();
     let mut tile = OpenTile::new(layout);
     let mut room = vec![0; layout.tile * layout.tile];

@@ -36,6 +36,18 @@ pub(crate) fn bound(compress: Compress, effort: i32, n: usize) -> usize {
     }
 }
 
+/// Bytes that a compressor keeps for itself, at most, for tiles of 1 MiB: from the sizes of their tables, rounded up.
+pub(crate) fn state_bytes(compress: Compress, effort: i32) -> usize {
+    match (compress, effort) {
+        (Compress::None, _) => 0,
+        (Compress::Deflate, ..10) => 1 << 20,
+        (Compress::Deflate, _) => 10 << 20,
+        (Compress::Zstd, ..4) => 2 << 20,
+        (Compress::Zstd, ..13) => 8 << 20,
+        (Compress::Zstd, _) => 24 << 20,
+    }
+}
+
 fn compressor(effort: i32) -> Result<Compressor, RasterError> {
     let level = CompressionLvl::new(effort).map_err(|_| wrong(format!("DEFLATE has no level {effort}")))?;
     Ok(Compressor::new(level))

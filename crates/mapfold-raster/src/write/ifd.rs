@@ -4,6 +4,7 @@
 //! are given their longest form. Only the content waits for the end.
 
 use super::BigTiff;
+use super::assemble::STEP;
 use super::layout::Layout;
 use super::metadata::{GeoTags, Placement, geo_tags, number, photometric, placement, xml};
 use super::stats::BandStatistics;
@@ -30,7 +31,7 @@ pub(crate) fn reserved_size(layout: &Layout) -> u64 {
     let classic = size(false);
     match layout.bigtiff {
         BigTiff::No => classic,
-        BigTiff::Auto if classic + layout.max_data_bytes() <= u64::from(u32::MAX) => classic,
+        BigTiff::Auto if classic + STEP + layout.max_data_bytes() <= u64::from(u32::MAX) => classic,
         _ => size(true),
     }
 }
@@ -172,9 +173,9 @@ impl Directories {
         if ghost {
             bytes.extend(format!("GDAL_STRUCTURAL_METADATA_SIZE={:06} bytes\n{GHOST}", GHOST.len()).bytes());
         }
-        let mut file = Directories { bytes, big, link: if big { 8 } else { 4 } };
-        file.align();
-        file
+        // The first directory begins right behind the ghost area, at an even place: GDAL's validation insists.
+        bytes.resize(bytes.len().next_multiple_of(2), 0);
+        Directories { bytes, big, link: if big { 8 } else { 4 } }
     }
 
     fn align(&mut self) {

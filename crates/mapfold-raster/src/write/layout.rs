@@ -7,6 +7,7 @@
 
 use super::codec;
 use super::ifd;
+use super::overview;
 use super::{BigTiff, Compress, Format, MaskChoice, Overviews, Predictor, Resampling, WriteOptions};
 use crate::{LevelMeta, RasterError};
 use mapfold_grid::{BlockGrid, DType, GeoBox, Shape, Window};
@@ -136,7 +137,8 @@ impl Layout {
         self.levels[level].shape.window().tiles(Shape { rows: side, cols: side }).collect()
     }
 
-    /// Bytes from the start of the file that are kept for the header; pixels follow directly.
+    /// Bytes from the start of the file that are kept for the header. Pixels follow directly, or after less than
+    /// [`super::STEP`] zeros when there are coarse levels.
     pub fn header_size(&self) -> u64 {
         self.header
     }
@@ -168,25 +170,30 @@ impl Layout {
     /// Upper bound of the bytes that one encoder holds beside the pushed block and the encoded bytes
     /// ([`Layout::max_part_bytes`]), when pushed blocks have at most the shape `cut`.
     ///
-    /// Pixels wait in tiles of all bands (plus a mask byte per pixel). Cuts as wide as the superblock keep one row of
-    /// tiles of every in-pass level; narrower ones keep the rows of tiles that one row of blocks touches.
+    /// Pixels wait in tiles of all bands (plus a mask byte per pixel): in the rows of tiles that one row of blocks
+    /// touches and does not fill. Blocks of whole tiles leave none open at level 0.
     pub fn encoder_bytes(&self, cut: Shape) -> usize {
         let whole = self.superblocks().cell_window(0, 0);
-        let rows = if cut.cols >= whole.cols { 1 } else { cut.rows.div_ceil(self.tile) + 1 };
+        let fills = |side: usize, whole: usize| side.is_multiple_of(self.tile) || side >= whole;
+        let (rows, cols) = (fills(cut.rows, whole.rows), fills(cut.cols, whole.cols));
+        let crosses = !rows && !self.tile.is_multiple_of(cut.rows.max(1));
+        let touched = cut.rows.div_ceil(self.tile) + usize::from(crosses);
         let held = |k: usize| {
             let w = self.share(whole, k);
-            let row = w.cols.div_ceil(self.tile);
-            (row * ((rows >> k) + 1)).min(self.tiles_in(w))
+            let open = if k > 0 { (touched >> k) + 1 } else { touched * usize::from(!(rows && cols)) };
+            (w.cols.div_ceil(self.tile) * open).min(self.tiles_in(w))
         };
         ((0..self.in_pass).map(held).sum::<usize>() + 1) * self.open_tile_bytes() + self.thread_bytes()
     }
 
-    /// Upper bound of the bytes that [`super::encode_coarse`] holds beside its encoded bytes: the source window of
-    /// 2 x 2 tiles, one tile and the scratch.
-    pub fn coarse_bytes(&self) -> usize {
-        let side = 4 * self.tile + 2;
-        let pixel = self.spec.bands * self.spec.dtype.size() + 2;
-        side * side * pixel + 2 * self.open_tile_bytes() + self.thread_bytes()
+    /// Upper bound of the bytes that [`super::encode_coarse`] holds for a unit of a coarse level: its source window, two
+    /// tiles, the encoded bytes and the scratch.
+    pub fn coarse_bytes(&self, level: usize, unit: Window) -> usize {
+        let source = overview::source_window(unit, self.levels[level - 1].shape, self.levels[level].shape);
+        let valid = if self.has_mask() { 1 } else { self.spec.bands };
+        let pixel = self.spec.bands * self.spec.dtype.size() + valid;
+        let encoded = self.max_unit_bytes(unit) as usize;
+        source.pixels() * pixel + 2 * self.open_tile_bytes() + self.thread_bytes() + encoded
     }
 
     /// One tile of all bands with mask.
@@ -196,7 +203,8 @@ impl Layout {
 
     /// Scratch of a thread: predicted bytes, compressed bytes, validity, and a compressor's state.
     fn thread_bytes(&self) -> usize {
-        self.tile * self.tile * (self.spec.dtype.size() + 1) + self.bounds.0 + (4 << 20)
+        let state = codec::state_bytes(self.compress, self.effort);
+        self.tile * self.tile * (self.spec.dtype.size() + 3) + self.bounds.0 + state
     }
 
     pub(crate) fn max_tile_bytes(&self) -> u64 {

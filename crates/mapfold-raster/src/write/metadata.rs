@@ -115,7 +115,8 @@ pub(crate) fn geo_tags(crs: &Crs, georeferenced: bool) -> GeoTags {
             }
             GeoKeyValue::Ascii(s) => {
                 let at = tags.text.len();
-                tags.text.extend(s.chars().filter(|c| *c != '|' && *c != '\0'));
+                // A bar inside is kept: GDAL's citations of user-defined systems have some, and the key counts its bytes.
+                tags.text.extend(s.chars().filter(|c| *c != '\0'));
                 tags.text.push('|');
                 [key.id, 34737, (tags.text.len() - at) as u16, at as u16]
             }

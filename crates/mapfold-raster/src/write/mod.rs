@@ -49,7 +49,7 @@ mod predictor;
 mod stats;
 mod tile;
 
-pub use assemble::{Assembly, Piece, assemble};
+pub use assemble::{Assembly, Piece, STEP, assemble};
 pub use coarse::encode_coarse;
 pub use encoder::SuperblockEncoder;
 pub use index::{Streams, TileIndex};
