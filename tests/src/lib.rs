@@ -54,17 +54,29 @@ pub fn target() -> (PathBuf, String) {
 pub fn mapfold() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        if let Some(given) = std::env::var_os("MAPFOLD_TEST_BIN") {
-            return given.into();
-        }
-        let (target, folder) = target();
-        let profile = if folder == "debug" { "dev" } else { &folder };
-        let args = ["build", "--quiet", "-p", "mapfold-cli", "--bin", "mapfold", "--profile", profile];
-        let done = cargo().args(args).current_dir(checkout()).env("CARGO_TARGET_DIR", &target).output();
-        let done = done.expect("cargo runs");
-        assert!(done.status.success(), "cargo {args:?}:\n{}", String::from_utf8_lossy(&done.stderr));
-        target.join(folder).join("mapfold")
+        let given = std::env::var_os("MAPFOLD_TEST_BIN").map(PathBuf::from);
+        given.unwrap_or_else(|| built(&["-p", "mapfold-cli", "--bin", "mapfold"]).join("mapfold"))
     })
+}
+
+/// The example `indices` of the crate `mapfold`, a job of two outputs as a program: built like [`mapfold()`].
+///
+/// # Panics
+/// When it does not build.
+pub fn indices() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "indices"]).join("examples/indices"))
+}
+
+/// Builds a program; gives the folder of the profile.
+fn built(what: &[&str]) -> PathBuf {
+    let (target, folder) = target();
+    let profile = if folder == "debug" { "dev" } else { &folder };
+    let args = [&["build", "--quiet", "--profile", profile], what].concat();
+    let done = cargo().args(&args).current_dir(checkout()).env("CARGO_TARGET_DIR", &target).output();
+    let done = done.expect("cargo runs");
+    assert!(done.status.success(), "cargo {args:?}:\n{}", String::from_utf8_lossy(&done.stderr));
+    target.join(folder)
 }
 
 /// Says loudly that something was not tested; with `CI=true` that is a failure when `must`.
