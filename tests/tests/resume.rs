@@ -99,20 +99,23 @@ fn logged(desk: &Desk) -> usize {
     texts.map(|t| t.matches("\"split\":").count()).sum()
 }
 
-#[test]
-fn a_stop_before_the_decision_is_heard() {
+/// Stopped while it waits before its decision.
+fn stopped_late(signal: &str, code: i32) {
     let desk = Desk::new();
     let line = format!("run ndvi {} --out out.tif --tile 256 --blocksize 64", desk.scene(600));
-    for (signal, code) in [("INT", 130), ("TERM", 143)] {
-        let resume = if signal == "INT" { "" } else { " --resume" };
-        let run = desk.start_failing(mapfold(), &format!("{line}{resume}"), "before-decision=delay:3000");
-        until("all splits are on record", || logged(&desk) >= 9);
-        run.signal(signal);
-        run.wait().refused(code, &["--resume"]);
-        assert_eq!(desk.names(), [".out.tif.mapfold"], "nothing is visible");
-    }
+    let run = desk.start_failing(mapfold(), &line, "before-decision=delay:3000");
+    until("all splits are on record", || logged(&desk) >= 9);
+    run.signal(signal);
+    run.wait().refused(code, &["--resume"]);
+    assert_eq!(desk.names(), [".out.tif.mapfold"], "nothing is visible");
     desk.run(&format!("{line} --resume")).fine();
     assert_eq!(desk.names(), ["out.tif"]);
+}
+
+#[test]
+fn a_stop_before_the_decision_is_heard() {
+    stopped_late("INT", 130);
+    stopped_late("TERM", 143);
 }
 
 #[test]
