@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use mapfold_tests::{Desk, Ran, indices, patch};
+use std::time::{Duration, Instant};
 
 /// Steps before the decision, in order.
 const BEFORE: &[&str] = &["claimed", "planned", "logged", "laid-out", "before-decision"];
@@ -150,6 +151,24 @@ fn what_was_published_and_then_lost_is_not_passed_over() {
     assert_eq!(room.desk.bytes(&format!("{folder}/a.tif")), b"mine", "{ran}");
     room.run(&folder, "--overwrite", "").fine();
     assert!(room.bytes(&folder) == room.whole && room.names(&folder) == ["a.tif", "b.tif"]);
+}
+
+#[test]
+fn a_stop_while_files_are_laid_out_is_heard_there() {
+    let room = Room::new();
+    let folder = room.case("stopped");
+    let run = room.desk.start_failing(indices(), &room.line(&folder, ""), "laid-out=delay:3000");
+    let whole = room.desk.path(&folder).join(".a.tif.mapfold/parts/whole");
+    let began = Instant::now();
+    while !whole.exists() {
+        assert!(began.elapsed() < Duration::from_secs(60), "not laid out in a minute");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    run.signal("INT");
+    // Only laying out knows the output; the check before the decision does not.
+    let ran = run.wait().refused(130, &["interrupted", &format!("write {folder}/"), "--resume"]);
+    assert!(room.names(&folder).iter().all(|n| n.starts_with('.')), "{ran}");
+    room.goes_on(&folder);
 }
 
 #[test]
