@@ -1,6 +1,7 @@
 //! What `--resume` goes on with, what it refuses and how it says so, and what a stop does at the end of a run.
 #![allow(clippy::unwrap_used)]
 
+use mapfold_tests::http::{Site, serve};
 use mapfold_tests::{Desk, Ran, mapfold};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -127,4 +128,22 @@ fn a_stop_after_the_decision_lets_it_publish() {
     run.signal("INT");
     run.wait().fine();
     assert_eq!(desk.names(), ["out.tif"]);
+}
+
+#[test]
+fn a_url_signed_anew_is_the_same_input() {
+    let desk = Desk::new();
+    let scene = desk.scene(600);
+    let words: Vec<&str> = scene.split_whitespace().collect();
+    let files = [("/red.tif", words[1]), ("/nir.tif", words[3])].map(|(at, file)| (at.into(), desk.bytes(file)));
+    let at = serve(Site::Files(files.into()));
+    let line = |token: &str| {
+        let url = |band: &str| format!("{at}/{band}.tif?token={token}");
+        format!("run ndvi --red {} --nir {} --out out.tif --tile 256 --blocksize 64", url("red"), url("nir"))
+    };
+    let killed = desk.start_failing(mapfold(), &line("first-secret"), "before-decision=abort").wait();
+    assert_eq!(killed.code, 137, "{killed}");
+    let plan = std::fs::read_to_string(desk.path(".out.tif.mapfold/plan.json")).unwrap();
+    assert!(plan.contains("red.tif") && !plan.contains("first-secret"), "{plan}");
+    desk.run(&format!("{} --resume", line("second-secret"))).fine();
 }
