@@ -165,8 +165,8 @@ fn a_stop_while_files_are_laid_out_is_heard_there() {
         std::thread::sleep(Duration::from_millis(5));
     }
     run.signal("INT");
-    // Only laying out knows the output; the check before the decision does not.
-    let ran = run.wait().refused(130, &["interrupted", &format!("write {folder}/"), "--resume"]);
+    // Only laying out knows the stage; the check before the decision does not.
+    let ran = run.wait().refused(130, &["interrupted", "--resume"]).with_stage();
     assert!(room.names(&folder).iter().all(|n| n.starts_with('.')), "{ran}");
     room.goes_on(&folder);
 }
