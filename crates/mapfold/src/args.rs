@@ -288,7 +288,7 @@ impl RunArgs {
             ("--partitions", text(self.partitions)),
             ("--bbox", r.bbox.map(numbers)),
             ("--window", r.window.map(|w| format!("{},{},{},{}", w.col, w.row, w.cols, w.rows))),
-            ("--scale", (r.scale == Scale::Raw).then(|| "raw".to_string())),
+            ("--scale", r.scale.map(|s| if s == Scale::Raw { "raw" } else { "auto" }.to_string())),
             ("--format", text(w.format)),
             ("--compress", text(w.compress)),
             ("--level", text(w.level)),
