@@ -63,7 +63,11 @@ impl Desk {
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut c = Command::new(program);
         c.current_dir(self.0.path()).env("XDG_STATE_HOME", self.path("state")).stdin(Stdio::null());
-        c.env_remove("RUST_LOG").env_remove("RUST_BACKTRACE").env_remove("MAPFOLD_MEMORY_LIMIT").env("NO_COLOR", "1");
+        c.env_remove("MAPFOLD_FAIL_POINTS")
+            .env_remove("RUST_LOG")
+            .env_remove("RUST_BACKTRACE")
+            .env_remove("MAPFOLD_MEMORY_LIMIT")
+            .env("NO_COLOR", "1");
         c
     }
 
@@ -80,9 +84,18 @@ impl Desk {
     /// # Panics
     /// When the program cannot be started.
     pub fn start(&self, args: &str) -> Running {
-        let mut c = self.command(mapfold());
-        c.args(args.split_whitespace());
-        Running::start(c, format!("mapfold {args}"))
+        self.start_failing(mapfold(), args, "")
+    }
+
+    /// Starts `PROGRAM ARGS…` here with fail points (`logged:2=abort`; crate `mapfold-coord`, `failpoint.rs`).
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn start_failing(&self, program: &Path, args: &str, points: &str) -> Running {
+        let mut c = self.command(program);
+        c.args(args.split_whitespace()).env("MAPFOLD_FAIL_POINTS", points);
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        Running::start(c, format!("MAPFOLD_FAIL_POINTS={points} {name} {args}"))
     }
 
     /// Names here that a run left, hidden ones too; `state` aside.

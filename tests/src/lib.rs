@@ -53,10 +53,19 @@ pub fn target() -> (PathBuf, String) {
 /// When it does not build.
 pub fn mapfold() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| match std::env::var_os("MAPFOLD_TEST_BIN") {
-        Some(given) => given.into(),
-        None => build("mapfold-cli", "mapfold"),
+    BUILT.get_or_init(|| {
+        let given = std::env::var_os("MAPFOLD_TEST_BIN").map(PathBuf::from);
+        given.unwrap_or_else(|| built(&["-p", "mapfold-cli", "--bin", "mapfold"]).join("mapfold"))
     })
+}
+
+/// The example `indices` of the crate `mapfold`, a job of two outputs as a program: built like [`mapfold()`].
+///
+/// # Panics
+/// When it does not build.
+pub fn indices() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "indices"]).join("examples/indices"))
 }
 
 /// Another program of this workspace, a package with one binary of its own name.
@@ -64,17 +73,18 @@ pub fn mapfold() -> &'static Path {
 /// # Panics
 /// When it does not build.
 pub fn program(package: &str) -> PathBuf {
-    build(package, package)
+    built(&["-p", package, "--bin", package]).join(package)
 }
 
-fn build(package: &str, binary: &str) -> PathBuf {
+/// Builds a program; gives the folder of the profile.
+fn built(what: &[&str]) -> PathBuf {
     let (target, folder) = target();
     let profile = if folder == "debug" { "dev" } else { &folder };
-    let args = ["build", "--quiet", "-p", package, "--bin", binary, "--profile", profile];
-    let done = cargo().args(args).current_dir(checkout()).env("CARGO_TARGET_DIR", &target).output();
+    let args = [&["build", "--quiet", "--profile", profile], what].concat();
+    let done = cargo().args(&args).current_dir(checkout()).env("CARGO_TARGET_DIR", &target).output();
     let done = done.expect("cargo runs");
     assert!(done.status.success(), "cargo {args:?}:\n{}", String::from_utf8_lossy(&done.stderr));
-    target.join(folder).join(binary)
+    target.join(folder)
 }
 
 /// Says loudly that something was not tested; with `CI=true` that is a failure when `must`.

@@ -95,8 +95,10 @@ impl Replay {
                 LogEntry::Part { stage, split, record, .. } => {
                     // The last one: a part whose bytes were found damaged is made and registered again on resume.
                     replay.parts.insert((*stage, *split), record.clone());
+                    replay.skipped.remove(&(*stage, *split)); // A later life tried again, and made it.
                 }
                 LogEntry::Skipped { stage, split, .. } => {
+                    replay.parts.remove(&(*stage, *split));
                     replay.skipped.insert((*stage, *split));
                 }
                 LogEntry::Generation { .. } => {}
@@ -173,5 +175,17 @@ mod tests {
         assert_eq!(earlier.counters.get("pixels"), 10);
         assert_eq!(earlier.generation, Generation(1));
         assert_eq!(Replay::of(&log).earlier(StageId(7)), Earlier::default());
+    }
+
+    #[test]
+    fn of_what_two_lives_say_about_a_split_the_last_counts() {
+        let (stage, split, generation) = (StageId(0), SplitId(0), Generation(0));
+        let failure = Failure::new(crate::FailureKind::Io, "no answer");
+        let skipped = LogEntry::Skipped { stage, split, generation, failure };
+        let made_later = Replay::of(&[skipped.clone(), part(0, 0, 3)]).earlier(stage);
+        assert_eq!((made_later.done.len(), made_later.skipped.len(), made_later.counters.get("pixels")), (1, 0, 3));
+        let given_up_later = Replay::of(&[part(0, 0, 3), skipped]).earlier(stage);
+        assert_eq!((given_up_later.done.len(), given_up_later.counters.get("pixels")), (0, 0));
+        assert_eq!(given_up_later.skipped, [split]);
     }
 }

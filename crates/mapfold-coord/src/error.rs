@@ -112,6 +112,12 @@ pub enum CoordError {
         /// Its folder.
         folder: String,
     },
+    /// The variable of the fail points cannot be read.
+    #[error("{}: {why}", crate::failpoint::VARIABLE)]
+    BadFailPoint {
+        /// What is wrong with it.
+        why: String,
+    },
     /// The store failed, under the work folder.
     #[error("cannot keep the records of the job: {0}")]
     Store(#[from] mapfold_store::StoreError),

@@ -236,6 +236,47 @@ fn a_zombie_can_make_nothing_count() {
 }
 
 #[test]
+fn a_zombie_cleans_nothing_of_its_heir() {
+    let memory = Memory::default();
+    let zombie = claim(&memory, false).unwrap();
+    zombie.write_plan(&json!({ "splits": 4 })).unwrap();
+    memory.kill_owner();
+    let heir = resume(&memory).unwrap();
+    zombie.clean().unwrap();
+    assert!(heir.decided().unwrap().is_some(), "the heir's manifest is still there");
+    heir.clean().unwrap();
+    assert_eq!(memory.names(), [""; 0]);
+}
+
+#[test]
+fn another_output_of_a_job_is_adopted_by_that_job_only_and_not_from_a_living_owner() {
+    let memory = Memory::default();
+    let adopt = |job: &JobId| JobFolder::adopt_in(Box::new(memory.clone()), job);
+    let job = JobId::random().unwrap();
+    assert!(adopt(&job).unwrap().is_none(), "nothing is there");
+    drop(JobFolder::claim_in(Box::new(memory.clone()), &job, false, false).unwrap());
+    assert!(matches!(adopt(&job), Err(CoordError::OutputBusy { .. })));
+    memory.kill_owner();
+    assert!(adopt(&JobId::random().unwrap()).unwrap().is_none(), "it is another job's");
+    assert_eq!(adopt(&job).unwrap().unwrap().life(), 1);
+}
+
+#[test]
+fn a_job_that_died_before_it_had_a_plan_may_claim_again_under_its_name() {
+    let (disk, stores) = (tempfile::tempdir().unwrap(), Stores::new());
+    let output = Loc::local(disk.path().join("out.tif"));
+    assert_eq!(JobFolder::unplanned(&stores, &output).unwrap(), None);
+    let job = JobId::random().unwrap();
+    JobFolder::claim(&stores, &output, &job, false).unwrap().leave().unwrap();
+    assert_eq!(JobFolder::unplanned(&stores, &output).unwrap(), Some(job));
+    let other = JobFolder::claim(&stores, &output, &JobId::random().unwrap(), false);
+    assert!(matches!(other, Err(CoordError::OutputUnfinished { .. })));
+    let again = JobFolder::claim(&stores, &output, &job, false).unwrap();
+    again.write_plan(&json!({ "splits": 4 })).unwrap();
+    assert_eq!(JobFolder::unplanned(&stores, &output).unwrap(), None, "now there is something to go on with");
+}
+
+#[test]
 fn the_first_decision_stands() {
     let memory = Memory::default();
     let mut folder = claim(&memory, false).unwrap();

@@ -18,6 +18,7 @@ mod attend;
 mod commit;
 mod crew;
 mod exchange;
+mod failure;
 mod fetch;
 mod flight;
 mod guard;
@@ -33,6 +34,7 @@ mod pool;
 mod run;
 mod shell;
 mod signal;
+mod space;
 mod streams;
 mod worker;
 

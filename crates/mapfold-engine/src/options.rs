@@ -3,6 +3,7 @@
 use crate::{Cancel, Crew};
 use mapfold_coord::{EventLog, JobId, OnError};
 use mapfold_plan::memory::{Budget, Chunks};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// Options of one run. [`RunOptions::default`] suits tests: two threads, one worker, no event log on disk.
@@ -23,6 +24,8 @@ pub struct RunOptions {
     pub name: String,
     /// Its parameters; without their secrets, part of the fingerprint.
     pub params: serde_json::Value,
+    /// Run options that change results, as given (`--tile`: `256`): a refused resume names the one that differs.
+    pub given: BTreeMap<String, String>,
     /// Go on with an unfinished run of the same job.
     pub resume: bool,
     /// Replace an output that exists.
@@ -57,6 +60,7 @@ impl Default for RunOptions {
             chunks: Chunks::Auto,
             name: "job".into(),
             params: serde_json::Value::Null,
+            given: BTreeMap::new(),
             resume: false,
             overwrite: false,
             on_error: OnError::Fail,

@@ -3,9 +3,10 @@
 //! Opens the outputs, plans the memory, starts the shell around the coordinator, has members attempt the splits
 //! (in this process, or as processes of their own), keeps the commit log and publishes.
 
-use crate::commit::OutputRun;
+use crate::commit::{Commit, OutputRun};
 use crate::crew::{Crew, Hall};
 use crate::exchange::Scratch;
+use crate::failure::{Failed, unless_stopped};
 use crate::link::{Control, Vitals, unpack};
 use crate::member::Member;
 use crate::options::RunOptions;
@@ -14,9 +15,9 @@ use crate::outcome::{MemberDone, OutputDone, RunOutcome, StageDone};
 use crate::shell::{Here, Places, Role, Roles, Shell};
 use crate::streams::Streams;
 use crate::worker;
-use crate::{guard, measure};
+use crate::{guard, measure, space};
 use mapfold_coord::events::Outcome;
-use mapfold_coord::{Coordinator, Costs, JobEvent, JobId, LogEntry, MemberId, Policy, SplitId, StageId, StageSpec};
+use mapfold_coord::{Coordinator, Costs, JobEvent, JobId, MemberId, Policy, SplitId, StageId, StageSpec};
 use mapfold_plan::memory::StageMemory;
 use mapfold_plan::{Domain, Error, Kind, PartRecord, Plan, Reported, Result, Stage, StageKind};
 use std::collections::BTreeMap;
@@ -46,18 +47,18 @@ pub fn run(plan: &Plan, opts: &RunOptions) -> Result<RunOutcome> {
         let usage = members.fold(usage, |a, m| measure::Usage { user: a.user + m.user, sys: a.sys + m.sys, ..a });
         RunOutcome { usage, ..d }
     })
+    .map_err(|f| f.error)
 }
 
-fn ended(opts: &RunOptions, usage: &measure::Usage, done: &Result<RunOutcome>) {
+fn ended(opts: &RunOptions, usage: &measure::Usage, done: &Result<RunOutcome, Failed>) {
     let outcome = match done {
         Ok(d) if d.skipped > 0 => Outcome::CommittedWithSkips,
         Ok(_) => Outcome::Committed,
-        Err(e) if e.is_stop() => Outcome::Cancelled,
+        Err(f) if f.error.is_stop() => Outcome::Cancelled,
         Err(_) => Outcome::Failed,
     };
     let counters = done.as_ref().map(|d| d.counters.clone()).unwrap_or_default();
-    let failure =
-        done.as_ref().err().map(|e| mapfold_coord::Failure::new(mapfold_coord::FailureKind::User, e.to_string()));
+    let failure = done.as_ref().err().map(Failed::told);
     let mut times = mapfold_coord::PhaseTimes::default();
     done.iter().flat_map(|d| &d.stages).for_each(|s| times.merge(&s.times));
     opts.events.emit(&JobEvent::JobEnded {
@@ -88,7 +89,7 @@ struct Run<'a> {
     shell: Arc<Shell>,
     stages: Vec<StageRun>,
     memory: Vec<StageMemory>,
-    outputs: BTreeMap<usize, OutputRun>,
+    commit: Commit,
     /// Member processes that died.
     replaced: u64,
     /// Where records go that do not fit into memory.
@@ -97,72 +98,52 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn open(plan: &'a Plan, opts: &'a RunOptions, job_id: JobId) -> Result<Run<'a>> {
+    fn open(plan: &'a Plan, opts: &'a RunOptions, job_id: JobId) -> Result<Run<'a>, Failed> {
         let stages = plan.stages();
         if stages.is_empty() {
-            return Err(Error::usage("the job asks for nothing: no write and no report"));
+            return Err(Error::usage("the job asks for nothing: no write and no report").into());
         }
         let memory = plan_memory(&stages, opts)?;
-        check_space(plan, &stages)?;
         announce(opts, job_id);
-        let mut outputs = BTreeMap::new();
-        for (i, stage) in stages.iter().enumerate().filter(|(_, s)| s.output().is_some()) {
-            let opened = OutputRun::open(stage, plan, StageId(i as u32), &job_id, opts);
-            match opened {
-                Ok(run) => drop(outputs.insert(i, run)),
-                Err(e) => {
-                    outputs.values_mut().for_each(|o: &mut OutputRun| o.leave(false));
-                    return Err(e.at_stage(stage.label()));
-                }
+        let mut commit = Commit::open(plan, job_id, opts).map_err(Failed::of_output)?;
+        let ready = check_space(plan, &commit).and_then(|()| take_up(opts, &stages, &memory, &mut commit));
+        match ready.and_then(|(stages, specs)| Ok((shell(opts, &stages, specs)?, stages))) {
+            Ok((shell, stages)) => {
+                let scratch = scratch(plan, opts, &job_id);
+                Ok(Run { plan, opts, job_id, shell, stages, memory, commit, replaced: 0, scratch, spilled: 0 })
+            }
+            Err(e) => {
+                commit.leave(false);
+                Err(Failed::of_output(e))
             }
         }
-        let (stages, specs) = take_up(opts, &stages, &memory, &mut outputs)?;
-        let patience = match opts.crew {
-            Some(_) => {
-                let (lost_after_ms, lease_ms) = (Some(opts.lost_after_ms), opts.split_timeout_ms);
-                Policy { lost_after_ms, lease_ms, kill_overdue: true, ..Policy::cluster() }
-            }
-            None => Policy::default(),
-        };
-        let policy = Policy { on_error: opts.on_error, ..patience };
-        let coordinator = Coordinator::new(specs, policy).map_err(|e| Error::caused(Kind::Job, e))?;
-        let streams = stages.iter().filter_map(|s| Some((s.id, s.streams.clone()?))).collect();
-        let named = plan.stages();
-        let places = move |stage: StageId, split: SplitId| {
-            let stage = &named[stage.0 as usize];
-            (stage.label().to_string(), stage.domain().place(split.0).to_string())
-        };
-        let known: Vec<Role> = plan.stages().iter().map(|s| role(s.as_ref())).collect();
-        let roles = move |stage: StageId| known[stage.0 as usize];
-        let told = (Box::new(places) as Places, Box::new(roles) as Roles);
-        let shell = Arc::new(Shell::new(coordinator, streams, told, opts.events.clone()));
-        let scratch = scratch(plan, opts, &job_id);
-        Ok(Run { plan, opts, job_id, shell, stages, memory, outputs, replaced: 0, scratch, spilled: 0 })
     }
 
-    fn go(mut self, began: Instant) -> Result<RunOutcome> {
+    fn go(mut self, began: Instant) -> Result<RunOutcome, Failed> {
         let served = self.serve();
         self.scratch.remove(); // Before its folder is published or left.
-        let finished = served.and_then(|()| self.publish());
+        let finished = served.and_then(|()| self.publish().map_err(Failed::of_output));
         match finished {
-            Ok(outputs) => self.outcome(began, outputs),
-            Err(e) => {
-                let earlier = self.outputs.values().any(|o| !o.earlier.is_empty() || o.is_decided());
-                let worth = earlier || self.shell.has_made() && e.is_resumable();
-                self.outputs.values_mut().for_each(|o| o.leave(worth));
-                Err(if worth { e.with_more_remedy("run the same command with --resume to go on") } else { e })
+            Ok(outputs) => Ok(self.outcome(began, outputs)?),
+            Err(f) => {
+                let made = !self.commit.outputs.is_empty() && self.shell.has_made();
+                let worth = self.commit.has_earlier() || made && f.error.is_resumable();
+                self.commit.leave(worth);
+                let go_on = "run the same command with --resume to go on";
+                Err(if worth { Failed { error: f.error.with_more_remedy(go_on), ..f } } else { f })
             }
         }
     }
 
-    fn serve(&mut self) -> Result<()> {
-        if self.outputs.len() == self.stages.len() && self.outputs.values().all(OutputRun::is_decided) {
+    fn serve(&mut self) -> Result<(), Failed> {
+        if self.commit.outputs.len() == self.stages.len() && self.commit.is_decided() {
             return Ok(());
         }
-        match self.opts.crew.clone() {
-            None => self.serve_here()?,
-            Some(crew) => self.serve_crew(crew)?,
-        }
+        let served = match self.opts.crew.clone() {
+            None => self.serve_here(),
+            Some(crew) => self.serve_crew(crew),
+        };
+        served.map_err(Failed::internal)?;
         self.shell.take_failure().map_or(Ok(()), Err)
     }
 
@@ -225,53 +206,37 @@ impl<'a> Run<'a> {
 
     /// What the caller's thread does every moment: signals, faults, the commit log.
     fn tick(&mut self, fault: Option<Error>) {
-        let stop = || match self.opts.cancel.signal() {
-            15 => Error::new(Kind::Terminated, "stopped by TERM"),
-            _ => Error::new(Kind::Interrupted, "interrupted"),
-        };
-        let stopped = self.opts.cancel.is_cancelled().then(stop);
-        if let Some(e) = stopped.or(fault).filter(|_| !self.shell.has_failed()) {
-            self.shell.fail(e);
+        let stop = unless_stopped(&self.opts.cancel).err().map(Failed::from);
+        let failed = stop.or_else(|| fault.map(Failed::internal));
+        if let Some(failed) = failed.filter(|_| !self.shell.has_failed()) {
+            self.shell.fail(failed);
         }
         if let Err(e) = self.write_log() {
-            self.shell.fail(e);
+            self.shell.fail(Failed::of_output(e));
         }
     }
 
     fn write_log(&mut self) -> Result<()> {
-        let entries = self.shell.take_log();
-        for (stage, output) in &mut self.outputs {
-            let own = |e: &&LogEntry| e.stage() == StageId(*stage as u32);
-            let mine: Vec<LogEntry> = entries.iter().filter(own).cloned().collect();
-            if !mine.is_empty() {
-                output.append(&mine).map_err(|e| e.at_stage(self.stages[*stage].stage.label()))?;
-            }
-        }
-        Ok(())
+        self.commit.append(self.shell.take_log())
     }
 
+    /// Lays all files out, decides all, then reveals all. A stop counts until the decision; from there on the rest is
+    /// done, because the outputs count already.
     fn publish(&mut self) -> Result<Vec<OutputDone>> {
         self.write_log()?;
-        for (i, output) in &mut self.outputs {
-            if output.is_decided() {
-                continue;
+        if !self.commit.is_decided() {
+            let cancel = &self.opts.cancel;
+            let go_on = || unless_stopped(cancel);
+            for (i, output) in &mut self.commit.outputs {
+                let stage = &self.stages[*i];
+                let parts = parts_of(output, self.shell.tally(stage.id).made)?;
+                let streams = stage.streams.as_ref().ok_or_else(|| Error::job("the output has no streams"))?;
+                let laid_out = output.lay_out(streams, &parts, self.opts.threads, &go_on);
+                laid_out.and_then(|()| Commit::laid_out()).map_err(|e| e.at_stage(stage.stage.label()))?;
             }
-            let stage = &self.stages[*i];
-            let made = self.shell.tally(stage.id).made;
-            let mut parts: BTreeMap<u64, PartRecord> = output.earlier.iter().map(|r| (r.split, r.clone())).collect();
-            for (split, text) in made {
-                let record =
-                    unpack(&text).ok_or_else(|| Error::job(format!("the record of split {split} is damaged")))?;
-                parts.insert(split, record);
-            }
-            let parts: Vec<PartRecord> = parts.into_values().collect();
-            let streams = stage.streams.as_ref().ok_or_else(|| Error::job("the output has no streams"))?;
-            let laid_out = output.lay_out(streams, &parts, self.opts.threads);
-            laid_out.map_err(|e| e.at_stage(stage.stage.label()))?;
+            self.commit.decide(&go_on)?;
         }
-        // All files are whole: decide all, then reveal all, so that several outputs appear together.
-        self.outputs.values_mut().try_for_each(OutputRun::decide)?;
-        self.outputs.values_mut().map(OutputRun::reveal).collect()
+        self.commit.publish()
     }
 
     fn members(&self) -> Vec<MemberDone> {
@@ -284,6 +249,7 @@ impl<'a> Run<'a> {
     }
 
     fn outcome(self, began: Instant, outputs: Vec<OutputDone>) -> Result<RunOutcome> {
+        let given_up: u64 = self.commit.outputs.values().map(|o| o.given_up.len() as u64).sum();
         let (mut stages, mut reports) = (Vec::new(), Vec::new());
         for s in &self.stages {
             let tally = self.shell.tally(s.id);
@@ -310,7 +276,7 @@ impl<'a> Run<'a> {
             outputs,
             stages,
             counters: self.shell.counters(),
-            skipped: self.shell.skipped(),
+            skipped: self.shell.skipped() + given_up,
             usage: measure::Usage { wall: began.elapsed().as_secs_f64(), ..Default::default() },
             peak_bytes: members.iter().map(|m| m.peak_bytes).max().unwrap_or_else(measure::peak_rss),
             predicted_peak_bytes: self.memory.iter().map(|m| m.peak).max().unwrap_or(0),
@@ -367,19 +333,42 @@ fn plan_memory(stages: &[Arc<dyn Stage>], opts: &RunOptions) -> Result<Vec<Stage
     stages.iter().map(|s| opts.budget().plan(s.as_ref(), opts.chunks)).collect()
 }
 
-/// Refuses a run whose output cannot fit on the disk.
-fn check_space(plan: &Plan, stages: &[Arc<dyn Stage>]) -> Result<()> {
-    for output in stages.iter().filter_map(|s| s.output()) {
-        let (likely, _) = output.estimate();
-        let free = plan.stores().free_space(output.loc())?;
-        if let Some(free) = free.filter(|f| *f < likely) {
-            let size = mapfold_plan::explain::bytes;
-            let what =
-                format!("{}: needs about {}, but only {} are free there", output.loc(), size(likely), size(free));
-            return Err(Error::input(what).with_remedy("free some space, or write elsewhere"));
+/// The coordinator of these stages, in its shell.
+fn shell(opts: &RunOptions, stages: &[StageRun], specs: Vec<StageSpec>) -> Result<Arc<Shell>> {
+    let patience = match opts.crew {
+        Some(_) => {
+            let (lost_after_ms, lease_ms) = (Some(opts.lost_after_ms), opts.split_timeout_ms);
+            Policy { lost_after_ms, lease_ms, kill_overdue: true, ..Policy::cluster() }
         }
+        None => Policy::default(),
+    };
+    let policy = Policy { on_error: opts.on_error, ..patience };
+    let coordinator = Coordinator::new(specs, policy).map_err(|e| Error::caused(Kind::Job, e))?;
+    let streams = stages.iter().filter_map(|s| Some((s.id, s.streams.clone()?))).collect();
+    let named: Vec<Arc<dyn Stage>> = stages.iter().map(|s| s.stage.clone()).collect();
+    let places = move |stage: StageId, split: SplitId| {
+        let stage = &named[stage.0 as usize];
+        (stage.label().to_string(), stage.domain().place(split.0).to_string())
+    };
+    let known: Vec<Role> = stages.iter().map(|s| role(s.stage.as_ref())).collect();
+    let roles = move |stage: StageId| known[stage.0 as usize];
+    let told = (Box::new(places) as Places, Box::new(roles) as Roles);
+    Ok(Arc::new(Shell::new(coordinator, streams, told, opts.events.clone())))
+}
+
+fn check_space(plan: &Plan, commit: &Commit) -> Result<()> {
+    let undecided = commit.outputs.values().filter(|_| !commit.is_decided());
+    space::check(plan.stores(), undecided.map(|o| (o.loc().clone(), o.bytes_left())))
+}
+
+/// Every part of an output, those of an earlier run included, ascending by split.
+fn parts_of(output: &OutputRun, made: BTreeMap<u64, String>) -> Result<Vec<PartRecord>> {
+    let mut parts: BTreeMap<u64, PartRecord> = output.earlier.iter().map(|r| (r.split, r.clone())).collect();
+    for (split, text) in made {
+        let record = unpack(&text).ok_or_else(|| Error::job(format!("the record of split {split} is damaged")))?;
+        parts.insert(split, record);
     }
-    Ok(())
+    Ok(parts.into_values().collect())
 }
 
 fn announce(opts: &RunOptions, id: JobId) {
@@ -396,7 +385,7 @@ fn take_up(
     opts: &RunOptions,
     stages: &[Arc<dyn Stage>],
     memory: &[StageMemory],
-    outputs: &mut BTreeMap<usize, OutputRun>,
+    commit: &mut Commit,
 ) -> Result<(Vec<StageRun>, Vec<StageSpec>)> {
     let (mut runs, mut specs) = (Vec::new(), Vec::new());
     for (i, (stage, memory)) in stages.iter().zip(memory).enumerate() {
@@ -404,9 +393,10 @@ fn take_up(
         let mut spec = StageSpec::new(id, stage.domain().splits());
         spec.costs = opts.shuffle.map_or(Costs::Uniform, |seed| shuffled(seed + i as u64, spec.splits));
         let mut streams = None;
-        if let Some(output) = outputs.get_mut(&i).filter(|o| o.is_decided()) {
+        let decided = commit.is_decided();
+        if let Some(output) = commit.outputs.get_mut(&i).filter(|_| decided) {
             spec.earlier = output.all_done(); // Its files may be in their place already: they are not opened.
-        } else if let Some(output) = outputs.get_mut(&i) {
+        } else if let Some(output) = commit.outputs.get_mut(&i) {
             streams = Some(Arc::new(output.streams(memory.held)?));
             spec.earlier = output.done();
         }

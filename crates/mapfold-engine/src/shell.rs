@@ -4,13 +4,14 @@
 //! entries of the commit log. What a registered attempt has made is kept here by split, so that a word that comes
 //! twice, or from a member that was replaced, changes nothing.
 
+use crate::failure::Failed;
 use crate::link::{At, Cause, Control, Made, Mail, Post, Said, Vitals, unpack};
 use crate::measure::Moment;
 use crate::streams::{Placed, Streams};
 use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId};
 use mapfold_coord::{Attempt, Counters, PartRecord, PhaseTimes, SplitId, StageId};
+use mapfold_plan::Error;
 use mapfold_plan::exchange::Stored;
-use mapfold_plan::{Error, Kind};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -43,7 +44,7 @@ struct Inner {
     pieces: HashMap<usize, BTreeMap<u32, Vec<Stored>>>,
     log: Vec<LogEntry>,
     errors: BTreeMap<(StageId, SplitId), Error>,
-    failure: Option<Error>,
+    failure: Option<Failed>,
     tally: BTreeMap<StageId, Tally>,
     skipped: u64,
 }
@@ -206,21 +207,21 @@ impl Shell {
             self.events.emit(&JobEvent::SplitDone { stage, split, attempt, member, times, bytes_in, bytes_out });
         }
         told.iter().for_each(|e| self.events.emit(e));
-        kept.unwrap_or_else(|e| self.fail(e));
+        kept.unwrap_or_else(|e| self.fail(Failed::internal(e)));
     }
 
     /// An attempt failed; the error is kept with all it says, for the one that ends the job.
     fn attempt_failed(&self, member: MemberId, at: At, error: Error, cause: Cause) {
-        let failure = failure_of(&error, cause);
+        let (error, failure) = failure_of(error, cause);
         let At { stage, split, attempt } = at;
         self.lock().errors.entry((stage, split)).or_insert(error);
         self.tell(Event::Failed { member, stage, split, attempt, failure });
     }
 
     /// Ends the job with this error, unless it has ended.
-    pub fn fail(&self, error: Error) {
-        let reason = error.to_string();
-        self.lock().failure.get_or_insert(error);
+    pub fn fail(&self, failed: Failed) {
+        let reason = failed.error.to_string();
+        self.lock().failure.get_or_insert(failed);
         self.tell(Event::Cancel { reason });
     }
 
@@ -316,7 +317,7 @@ impl Shell {
     }
 
     /// Why the job failed.
-    pub fn take_failure(&self) -> Option<Error> {
+    pub fn take_failure(&self) -> Option<Failed> {
         self.lock().failure.take()
     }
 
@@ -406,7 +407,7 @@ impl Inner {
         let kept = at.and_then(|at| self.errors.remove(&at));
         let told = || Error::job(failure.message.clone());
         let error = kept.unwrap_or_else(told);
-        self.failure.get_or_insert(error);
+        self.failure.get_or_insert(Failed { error, kind: failure.kind });
         self.post_all(&Mail::Stop);
     }
 }
@@ -429,19 +430,16 @@ impl Control for Here {
     }
 }
 
-/// How the coordinator sees an error: reading is tried again, bad data and user code are not.
-fn failure_of(error: &Error, cause: Cause) -> Failure {
-    let kind = match error.kind() {
-        _ if cause == Cause::Fetch => FailureKind::Io,
-        _ if cause == Cause::Output => FailureKind::Output,
-        Kind::Panic => FailureKind::Panic,
-        Kind::Input => FailureKind::Data,
-        Kind::Interrupted | Kind::Terminated => FailureKind::Cancelled,
-        Kind::Usage | Kind::Job => FailureKind::User,
+/// How the coordinator sees an error: reading is tried again, bad data and user code are not. What failed at work is not
+/// tried again, whatever the store says.
+fn failure_of(error: Error, cause: Cause) -> (Error, Failure) {
+    let mut failed = Failed::from(error);
+    failed.kind = match (cause, failed.kind) {
+        (Cause::Fetch, _) => FailureKind::Io,
+        (Cause::Output, _) => FailureKind::Output,
+        (Cause::Work, FailureKind::Io) => FailureKind::Data,
+        (Cause::Work, kind) => kind,
     };
-    let failure = Failure::new(kind, error.to_string());
-    match error.remedy() {
-        Some(r) => failure.with_remedy(r),
-        None => failure,
-    }
+    let told = failed.told();
+    (failed.error, told)
 }

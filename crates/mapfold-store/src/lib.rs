@@ -55,5 +55,5 @@ pub use loc::{Loc, Scheme};
 pub use options::StoreOptions;
 pub use redact::redact;
 pub use secret::Secret;
-pub use stores::{ObjectInfo, Replace, Stores};
+pub use stores::{Disk, ObjectInfo, Replace, Stores};
 pub use work_file::WorkFile;

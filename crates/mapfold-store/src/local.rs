@@ -22,7 +22,7 @@ use rustix::fs::{Access, CWD, RenameFlags};
 
 use crate::counters::Counters;
 use crate::recent::Recent;
-use crate::{Loc, ObjectInfo, Replace, StoreError, WorkFile};
+use crate::{Disk, Loc, ObjectInfo, Replace, StoreError, WorkFile};
 
 /// Between this many and twice as many read handles stay open.
 const OPEN_FILES: usize = 64;
@@ -225,13 +225,14 @@ pub(crate) fn remove_dir(dir: &Loc) -> Result<(), StoreError> {
 }
 
 /// Bytes that this user may still write on the file system of the nearest existing folder.
-pub(crate) fn free_space(loc: &Loc) -> Result<Option<u64>, StoreError> {
+pub(crate) fn disk(loc: &Loc) -> Result<Option<Disk>, StoreError> {
     let absolute = std::path::absolute(path(loc)).map_err(|e| StoreError::from_io(loc, e))?;
     let Some(there) = absolute.ancestors().find(|path| path.exists()) else {
         return Ok(None);
     };
     let stats = rustix::fs::statvfs(there).map_err(|e| StoreError::from_io(loc, e.into()))?;
-    Ok(Some(stats.f_bavail.saturating_mul(stats.f_frsize)))
+    let id = there.metadata().map_err(|e| StoreError::from_io(loc, e))?.dev();
+    Ok(Some(Disk { id, free: stats.f_bavail.saturating_mul(stats.f_frsize) }))
 }
 
 /// Whether a file could be put at `loc`: its folder exists and takes new files.

@@ -43,6 +43,15 @@ pub struct ObjectInfo {
     pub modified_ms: Option<i64>,
 }
 
+/// A file system, as far as planning needs it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// The same for two places exactly when they share their space (the device number).
+    pub id: u64,
+    /// Free bytes.
+    pub free: u64,
+}
+
 /// Whether a rename may take the place of what is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Replace {
@@ -396,13 +405,13 @@ impl Stores {
         Ok(())
     }
 
-    /// Free bytes on the file system of the nearest existing folder; `None` where nobody knows.
+    /// The file system of the nearest existing folder; `None` where nobody knows.
     ///
     /// # Errors
     /// [`StoreError::Io`].
-    pub fn free_space(&self, loc: &Loc) -> Result<Option<u64>, StoreError> {
+    pub fn disk(&self, loc: &Loc) -> Result<Option<Disk>, StoreError> {
         match loc.scheme() {
-            Scheme::Local => local::free_space(loc),
+            Scheme::Local => local::disk(loc),
             _ => Ok(None),
         }
     }

@@ -54,12 +54,14 @@ fn a_full_disk_is_no_space() {
 }
 
 #[test]
-fn free_space_is_that_of_the_nearest_existing_folder() {
+fn the_disk_is_that_of_the_nearest_existing_folder() {
     let folder = tempfile::tempdir().unwrap();
     let stores = Stores::new();
     let deep = Loc::local(folder.path().join("not/yet/there.tif"));
-    assert!(stores.free_space(&deep).unwrap().unwrap() > 0);
-    assert_eq!(stores.free_space(&Loc::parse("memory://a").unwrap()).unwrap(), None);
+    let disk = stores.disk(&deep).unwrap().unwrap();
+    assert!(disk.free > 0);
+    assert_eq!(stores.disk(&Loc::local(folder.path())).unwrap().unwrap().id, disk.id, "one file system");
+    assert_eq!(stores.disk(&Loc::parse("memory://a").unwrap()).unwrap(), None);
     let error = stores.check_writable(&deep).unwrap_err();
     assert!(matches!(error, StoreError::NotFound { .. }), "{error:?}");
     assert!(error.loc().ends_with("not/yet"), "the folder at fault is named: {error}");

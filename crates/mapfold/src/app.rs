@@ -133,7 +133,7 @@ pub enum Done {
     /// `--explain`
     Explained(explain::Explain),
     /// A run.
-    Ran(Box<RunOutcome>, RunOptions),
+    Ran(Box<RunOutcome>, Box<RunOptions>),
 }
 
 /// Plans and runs a job with these options: what [`main`] does after parsing, without printing results.
@@ -172,7 +172,7 @@ pub fn run_job<P: Serialize>(
     opts.crew = member::crew(args, &id)?;
     let done = mapfold_engine::run(&plan, &opts);
     progress.finish();
-    done.map(|d| Done::Ran(Box::new(d), opts))
+    done.map(|d| Done::Ran(Box::new(d), Box::new(opts)))
 }
 
 fn finish(args: &RunArgs, done: Result<Done>) -> ExitCode {

@@ -10,6 +10,7 @@ use mapfold_plan::memory::Chunks;
 use mapfold_raster::write::{BigTiff, Compress, Format, MaskChoice, Overviews, Predictor, Resampling};
 use mapfold_raster::{ReadOptions, Scale, WriteOverrides};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// Where a job runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -280,6 +281,34 @@ impl RunArgs {
         Ok(serde_json::to_string(&Settings { plan, read, write })?)
     }
 
+    /// The options that change results, as given: `--tile` -> `256`. `--resume` names the one that differs.
+    fn given(&self) -> BTreeMap<String, String> {
+        fn text(value: Option<impl ToString>) -> Option<String> {
+            value.map(|v| v.to_string())
+        }
+        let (r, w) = (&self.read, &self.write);
+        let numbers = |b: Box4| b.0.map(|n| n.to_string()).join(",");
+        let given = [
+            ("--tile", text(self.tile)),
+            ("--partitions", text(self.partitions)),
+            ("--bbox", r.bbox.map(numbers)),
+            ("--window", r.window.map(|w| format!("{},{},{},{}", w.col, w.row, w.cols, w.rows))),
+            ("--scale", r.scale.map(|s| if s == Scale::Raw { "raw" } else { "auto" }.to_string())),
+            ("--format", text(w.format)),
+            ("--compress", text(w.compress)),
+            ("--level", text(w.level)),
+            ("--predictor", text(w.predictor)),
+            ("--dtype", text(w.dtype)),
+            ("--nodata", text(w.nodata)),
+            ("--overviews", text(w.overviews)),
+            ("--overview-resampling", text(w.overview_resampling)),
+            ("--mask", text(w.mask)),
+            ("--blocksize", text(w.blocksize)),
+            ("--bigtiff", text(w.bigtiff)),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?))).collect()
+    }
+
     /// What the engine gets.
     ///
     /// # Errors
@@ -306,6 +335,7 @@ impl RunArgs {
             chunks: self.chunks,
             name: name.to_string(),
             params,
+            given: self.given(),
             resume: self.resume,
             overwrite: self.overwrite,
             on_error,

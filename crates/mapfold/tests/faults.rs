@@ -1,16 +1,17 @@
 //! What goes wrong while a job runs: it ends, it says why, and no committed work is lost.
 #![allow(clippy::unwrap_used, missing_docs)]
 
-use mapfold::coord::JobFolder;
+use mapfold::coord::{EventLog, FailureKind, JobEvent, JobFolder, Subscriber};
 use mapfold::engine::{Cancel, RunOptions, RunOutcome, run};
 use mapfold::grid::{GeoBox, Shape};
 use mapfold::plan::{Kind, PlanOptions};
 use mapfold::prelude::*;
 use mapfold::raster::write::WriteOptions;
 use mapfold::store::Stores;
+use mapfold::testing::Lab;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
 fn opts(workers: usize, threads: usize) -> RunOptions {
@@ -136,4 +137,110 @@ fn a_resume_that_is_stopped_early_keeps_what_was_there() {
     };
     let done = run(&checkers(&out, count), &RunOptions { resume: true, ..opts(1, 1) }).unwrap();
     assert!(computed.load(SeqCst) < 16 && done.stages[0].resumed > 0, "not everything again");
+}
+
+/// Keeps why the job failed.
+#[derive(Default)]
+struct Why(Mutex<Option<FailureKind>>);
+
+impl Subscriber for Why {
+    fn event(&self, event: &JobEvent) {
+        if let JobEvent::JobEnded { failure, .. } = event {
+            *self.0.lock().unwrap() = failure.as_ref().map(|f| f.kind);
+        }
+    }
+}
+
+/// The kind of failure that the event log is told.
+fn told(plan: &Plan, opts: RunOptions) -> Option<FailureKind> {
+    let (why, events) = (Arc::new(Why::default()), EventLog::nowhere());
+    events.subscribe(why.clone());
+    run(plan, &RunOptions { events: Arc::new(events), ..opts }).unwrap_err();
+    *why.0.lock().unwrap()
+}
+
+#[test]
+fn the_event_log_is_told_who_can_do_something_about_a_failure() {
+    let user = plan();
+    user.range(2).try_map(|i| if i == 1 { Err(Error::job("one is bad")) } else { Ok(i) }).report("never").unwrap();
+    assert_eq!(told(&user, opts(1, 1)), Some(FailureKind::User));
+    let panics = plan();
+    panics.range(2).map(|i| if i == 1 { panic!("one") } else { i }).report("never").unwrap();
+    assert_eq!(told(&panics, opts(1, 1)), Some(FailureKind::Panic));
+    let stopped = plan();
+    stopped.range(2).report("never").unwrap();
+    let cancel = Cancel::default();
+    cancel.cancel(2);
+    assert_eq!(told(&stopped, RunOptions { cancel, ..opts(1, 1) }), Some(FailureKind::Cancelled));
+}
+
+#[test]
+fn the_event_log_is_told_whether_an_input_a_store_or_an_output_failed() {
+    let lab = Lab::new();
+    let copy = |loc: &Loc| {
+        let p = Plan::new(lab.stores().clone(), PlanOptions::default());
+        p.raster::<f32>([loc]).unwrap().write(&lab.loc("copy.tif"), Cog::default()).unwrap();
+        p
+    };
+    let (bad, gone) = (lab.raster("1 2 | 3 4").unwrap(), lab.raster("1 2 | 3 4").unwrap());
+    let mut bytes = lab.stores().get(&bad).unwrap().to_vec();
+    let end = bytes.len();
+    bytes[end - 12..].fill(0xA5);
+    lab.stores().put(&bad, bytes.into()).unwrap();
+    assert_eq!(told(&copy(&bad), opts(1, 1)), Some(FailureKind::Data));
+    let planned = copy(&gone);
+    lab.stores().delete(&gone).unwrap();
+    assert_eq!(told(&planned, opts(1, 1)), Some(FailureKind::Io));
+
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("out.tif");
+    let blocked = out.clone();
+    let in_the_way = checkers(&out, move |_| std::fs::create_dir_all(blocked.join("x")).unwrap());
+    assert_eq!(told(&in_the_way, opts(1, 1)), Some(FailureKind::Output));
+}
+
+/// A plan of some outputs of `side` x `side` pixels in a folder.
+fn squares(folder: &Path, names: &[&str], side: usize) -> Plan {
+    let p = plan();
+    for name in names {
+        let grid = GeoBox::plain(Shape { rows: side, cols: side });
+        let ones = p.generate::<f32>(grid, "ones", None, |w| vec![1.0; w.pixels()]);
+        let plain = GTiff { options: WriteOptions { blocksize: 64, ..GTiff::default().options } };
+        ones.write(&Loc::local(folder.join(name)), plain).unwrap();
+    }
+    p
+}
+
+#[test]
+fn outputs_on_one_disk_share_its_space() {
+    let dir = tempfile::tempdir().unwrap();
+    let free = Stores::new().disk(&Loc::local(dir.path())).unwrap().unwrap().free as f64;
+    let likely = |p: &Plan| p.stages()[0].output().unwrap().estimate().0 as f64;
+    let per_pixel = likely(&squares(dir.path(), &["a.tif"], 6400)) / 6400f64.powi(2);
+    let side = ((0.7 * free / per_pixel).sqrt() as usize).next_multiple_of(64);
+    let two = squares(dir.path(), &["a.tif", "b.tif"], side);
+    assert!(likely(&two) < free, "one fits");
+    let e = run(&two, &RunOptions { memory_limit: 1 << 50, ..opts(1, 1) }).unwrap_err();
+    let told = e.to_string();
+    assert!(told.contains("a.tif, ") && told.contains("b.tif: together need about"), "{told}");
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is left");
+}
+
+/// Bytes that this thread has read so far, from the page cache too.
+#[cfg(target_os = "linux")]
+fn read_by_this_thread() -> u64 {
+    let io = std::fs::read_to_string("/proc/thread-self/io").unwrap();
+    io.lines().find_map(|l| l.strip_prefix("rchar: ")).unwrap().parse().unwrap()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_program_is_read_once_however_many_outputs_there_are() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = std::fs::metadata("/proc/self/exe").unwrap().len();
+    let three = squares(dir.path(), &["a.tif", "b.tif", "c.tif"], 64);
+    let before = read_by_this_thread();
+    run(&three, &opts(1, 1)).unwrap(); // Outputs are claimed on this thread.
+    let read = read_by_this_thread() - before;
+    assert!((program..2 * program).contains(&read), "{read} bytes were read, the program has {program}");
 }

@@ -15,21 +15,28 @@
 //! then refused ([`CoordError::Fenced`]), so it can make nothing count any more. An answer that was
 //! lost is found by reading back and comparing.
 //!
+//! A job of several outputs claims each of them, so that no other job takes one, but has **one** plan, one log and one
+//! decision: in the folder of its first output, its home. The folders of the others hold claims and attempts, and a
+//! plan that says where the home is. So a job is decided as a whole, by one `Create`.
+//!
 //! Not here: publishing. The manifest is written first; then the sink puts the output in its
 //! place, and does so again on `--resume` until it is there; then the folder goes.
 
 mod claim;
+mod files;
 mod folder;
 
 use mapfold_store::{Loc, Stores};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize};
 
 pub use folder::Folder;
 
 use crate::entry::{LogEntry, Manifest};
 use crate::error::CoordError;
+use crate::failpoint::FailPoint;
 use crate::ids::JobId;
-use claim::{Alive, Claimer};
+use claim::Claimer;
+use files::{claim_name, claims, create, json, nothing, over_name, read, record_name, refuse_living, unfinished};
 use folder::StoreFolder;
 
 const PLAN: &str = "plan.json";
@@ -141,7 +148,8 @@ impl JobFolder {
             let (count, last) = claims(&*folder)?;
             if let Some(owner) = last {
                 refuse_living(&*folder, count - 1, &owner)?;
-                if !overwrite {
+                // A job that died before it had a plan may claim again: see `unplanned`.
+                if !overwrite && owner.job != *job {
                     return Err(unfinished(&*folder, owner));
                 }
             }
@@ -181,6 +189,37 @@ impl JobFolder {
             let mut own = JobFolder::new(folder, owner.job, count);
             let entries = own.read_and_seal()?;
             return Ok((own, plan.plan, entries));
+        }
+    }
+
+    /// The job that claimed an output and died before it had a plan, or has not come to it yet. Nothing of it
+    /// can be gone on with; under its name the output can be claimed again.
+    pub fn unplanned(stores: &Stores, output: &Loc) -> Result<Option<JobId>, CoordError> {
+        let folder = StoreFolder::new(stores, output);
+        let (_, Some(owner)) = claims(&folder)? else { return Ok(None) };
+        let plan: Option<PlanFile> = read(&folder, PLAN)?;
+        Ok(plan.is_none_or(|plan| plan.job != owner.job).then_some(owner.job))
+    }
+
+    /// Takes over the folder of one more output of a job whose plan, log and decision are in the folder of its first
+    /// output. `None` when the job has nothing there (any more). Refused when its owner is known to live.
+    pub fn adopt(stores: &Stores, output: &Loc, job: &JobId) -> Result<Option<JobFolder>, CoordError> {
+        let adopted = JobFolder::adopt_in(Box::new(StoreFolder::new(stores, output)), job)?;
+        if adopted.is_some() {
+            StoreFolder::new(stores, output).make()?;
+        }
+        Ok(adopted)
+    }
+
+    /// [`JobFolder::adopt`] in any folder.
+    pub fn adopt_in(folder: Box<dyn Folder>, job: &JobId) -> Result<Option<JobFolder>, CoordError> {
+        loop {
+            let (count, last) = claims(&*folder)?;
+            let Some(owner) = last.filter(|owner| owner.job == *job) else { return Ok(None) };
+            refuse_living(&*folder, count - 1, &owner)?;
+            if create(&*folder, &claim_name(count), &json(&Claimer::here(*job)))? {
+                return Ok(Some(JobFolder::new(folder, *job, count)));
+            }
         }
     }
 
@@ -252,8 +291,12 @@ impl JobFolder {
         create(&*self.folder, &name, b"{}").map(|_| ())
     }
 
-    /// Removes the folder: the job is decided, and published if committed.
+    /// Removes the folder: the job is decided, and published if committed. What another coordinator has taken over
+    /// meanwhile is not this one's to remove: it stays.
     pub fn clean(self) -> Result<(), CoordError> {
+        if self.folder.get(&claim_name(self.claim + 1))?.is_some() {
+            return Ok(());
+        }
         Ok(self.folder.clear()?)
     }
 
@@ -271,7 +314,10 @@ impl JobFolder {
     fn write_bytes(&mut self, bytes: Vec<u8>) -> Result<(), CoordError> {
         let name = record_name(self.next);
         match create(&*self.folder, &name, &bytes) {
-            Ok(true) => self.next += 1,
+            Ok(true) => {
+                self.next += 1;
+                FailPoint::Logged.reached()?;
+            }
             Ok(false) => {
                 return Err(CoordError::Fenced { record: self.folder.describe(&name) });
             }
@@ -311,79 +357,4 @@ impl JobFolder {
         let why = format!("record {} of job {}", record.seq, record.job);
         Err(CoordError::Damaged { file: self.folder.describe(name), why })
     }
-}
-
-fn claim_name(number: u32) -> String {
-    if number == 0 { "claim".to_owned() } else { format!("claim.{number}") }
-}
-
-fn over_name(number: u32) -> String {
-    format!("{}.over", claim_name(number))
-}
-
-fn record_name(seq: u64) -> String {
-    format!("log/{seq:08}.json")
-}
-
-/// How many claims there are, and the last.
-fn claims(folder: &dyn Folder) -> Result<(u32, Option<Claimer>), CoordError> {
-    let mut last = None;
-    for number in 0.. {
-        match read::<Claimer>(folder, &claim_name(number))? {
-            Some(claim) => last = Some(claim),
-            None => return Ok((number, last)),
-        }
-    }
-    Ok((u32::MAX, last))
-}
-
-fn refuse_living(folder: &dyn Folder, number: u32, owner: &Claimer) -> Result<(), CoordError> {
-    let name = over_name(number);
-    let over = folder.get(&name)?.is_some();
-    if over || owner.alive() != Alive::Yes {
-        return Ok(());
-    }
-    Err(CoordError::OutputBusy { output: folder.output(), job: owner.job, pid: owner.pid, host: owner.host.clone() })
-}
-
-fn unfinished(folder: &dyn Folder, owner: Claimer) -> CoordError {
-    let unseen = owner.alive() == Alive::Unknown;
-    let certainty = if unseen { " (or still runs: it cannot be seen from here)" } else { "" };
-    CoordError::OutputUnfinished {
-        output: folder.output(),
-        job: owner.job,
-        pid: owner.pid,
-        host: owner.host,
-        certainty: certainty.to_owned(),
-    }
-}
-
-fn nothing(folder: &dyn Folder, why: String) -> CoordError {
-    CoordError::NothingToResume { output: folder.output(), why }
-}
-
-/// Put-if-absent that survives a lost answer: `true` when the file holds these bytes afterwards,
-/// `false` when it holds others.
-fn create(folder: &dyn Folder, name: &str, bytes: &[u8]) -> Result<bool, CoordError> {
-    let Err(doubt) = folder.create(name, bytes) else {
-        return Ok(true);
-    };
-    match folder.get(name)? {
-        Some(there) => Ok(there == bytes),
-        None => Err(doubt.into()),
-    }
-}
-
-fn read<T: DeserializeOwned>(folder: &dyn Folder, name: &str) -> Result<Option<T>, CoordError> {
-    let Some(bytes) = folder.get(name)? else {
-        return Ok(None);
-    };
-    let value = serde_json::from_slice(&bytes)
-        .map_err(|error| CoordError::Damaged { file: folder.describe(name), why: error.to_string() })?;
-    Ok(Some(value))
-}
-
-fn json(value: &impl Serialize) -> Vec<u8> {
-    // Only maps with keys that are no strings fail, and there are none.
-    serde_json::to_vec_pretty(value).expect("plain values become JSON")
 }

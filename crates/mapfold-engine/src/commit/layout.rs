@@ -1,0 +1,197 @@
+//! The whole file from what the streams hold: in place where it lies in order, else a copy in order.
+//!
+//! All of it is before the decision, and may take minutes for a large file: so it asks before every unit and every
+//! [`COPIED_AT_ONCE`] bytes whether the run is still wanted.
+
+use super::output::Whole;
+use crate::pool::Rooms;
+use crate::streams::{Streams, stream_name};
+use mapfold_plan::{Assignment, Cx, Part, PartRecord, Result, Units};
+use mapfold_store::{Loc, Stores, WorkFile};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Name of the laid-out file inside the folder of parts, when it is not a stream itself.
+const WHOLE: &str = "whole";
+
+/// Most bytes copied without asking whether to go on.
+const COPIED_AT_ONCE: u64 = 64 << 20;
+
+/// Whether the run is still wanted: an error when somebody stopped it.
+pub type GoOn<'a> = &'a (dyn Fn() -> Result<()> + Sync);
+
+/// Makes the file: a stream completed in place when its data lies in order and the front can be put before it, else a
+/// copy in order.
+///
+/// A run that is killed between the room and the decision finds the parts of that stream elsewhere on `--resume`, and
+/// makes them again.
+///
+/// # Errors
+/// Those of the store, and those of `go_on`.
+pub fn assemble(
+    (stores, dir): (&Stores, &Loc),
+    streams: &Streams,
+    pieces: Vec<Assignment>,
+    go_on: GoOn<'_>,
+) -> Result<Whole> {
+    let pieces = merged(pieces);
+    let bytes = total(&pieces);
+    if let Some(tail) = Tail::of(&pieces)
+        && tail.make_room(streams.file(tail.stream).as_ref())?
+    {
+        let file = streams.file(tail.stream);
+        lay_down(file.as_ref(), streams, &pieces[..pieces.len() - 1], go_on)?;
+        file.set_len(bytes)?;
+        file.sync()?;
+        return Ok(Whole { name: stream_name(tail.stream), bytes, in_place: true });
+    }
+    let file = stores.create_file(&dir.join(WHOLE))?;
+    lay_down(file.as_ref(), streams, &pieces, go_on)?;
+    file.sync()?;
+    Ok(Whole { name: WHOLE.into(), bytes, in_place: false })
+}
+
+/// Writes pieces one after the other from the start of `file`.
+fn lay_down(file: &dyn WorkFile, streams: &Streams, pieces: &[Assignment], go_on: GoOn<'_>) -> Result<()> {
+    let mut at = 0;
+    for piece in pieces.iter().cloned().flat_map(cut) {
+        go_on()?;
+        match &piece {
+            Assignment::Bytes(b) => file.write_at(at, b)?,
+            Assignment::Stored { stream, offset, len } => {
+                file.copy_from(streams.file(*stream).as_ref(), *offset, at, *len)?;
+            }
+        }
+        at += length(&piece);
+    }
+    Ok(())
+}
+
+/// The stream whose bytes, all in order, end the file.
+struct Tail {
+    stream: u32,
+    /// Where they begin in the stream, and where they are to begin in the file.
+    start: u64,
+    front: u64,
+}
+
+impl Tail {
+    /// Looks at the last of the merged pieces.
+    fn of(merged: &[Assignment]) -> Option<Tail> {
+        let (last, before) = merged.split_last()?;
+        let Assignment::Stored { stream, offset, .. } = *last else { return None };
+        let other = |p: &Assignment| !matches!(p, Assignment::Stored { stream: s, .. } if *s == stream);
+        before.iter().all(other).then(|| Tail { stream, start: offset, front: total(before) })
+    }
+
+    /// Puts the bytes where they belong; `false` when that takes a copy.
+    fn make_room(&self, file: &dyn WorkFile) -> Result<bool> {
+        if self.start == self.front {
+            return Ok(true); // The room was left when the stream began.
+        }
+        Ok(self.start == 0 && file.insert_front(self.front)?)
+    }
+}
+
+fn length(piece: &Assignment) -> u64 {
+    match piece {
+        Assignment::Bytes(b) => b.len() as u64,
+        Assignment::Stored { len, .. } => *len,
+    }
+}
+
+fn total(pieces: &[Assignment]) -> u64 {
+    pieces.iter().map(length).sum()
+}
+
+/// Neighbouring ranges as one.
+fn merged(pieces: Vec<Assignment>) -> Vec<Assignment> {
+    let mut out: Vec<Assignment> = Vec::new();
+    for p in pieces {
+        if let (Some(Assignment::Stored { stream: a, offset: x, len: n }), Assignment::Stored { stream, offset, len }) =
+            (out.last_mut(), &p)
+            && a == stream
+            && *x + *n == *offset
+        {
+            *n += len;
+            continue;
+        }
+        out.push(p);
+    }
+    out
+}
+
+/// A long range as several.
+fn cut(piece: Assignment) -> Vec<Assignment> {
+    let Assignment::Stored { stream, offset, len } = piece else { return vec![piece] };
+    let from = |at: u64| Assignment::Stored { stream, offset: offset + at, len: (len - at).min(COPIED_AT_ONCE) };
+    (0..len).step_by(COPIED_AT_ONCE as usize).map(from).collect()
+}
+
+/// Work after the splits, on threads of its own (the pool is idle then).
+pub struct PoolUnits<'a> {
+    pub streams: &'a Streams,
+    pub threads: usize,
+    pub go_on: GoOn<'a>,
+}
+
+impl PoolUnits<'_> {
+    fn unit(
+        &self,
+        unit: u64,
+        rooms: &Rooms,
+        make: &(dyn Fn(u64, &Cx<'_>) -> Result<Part> + Sync),
+    ) -> Result<PartRecord> {
+        (self.go_on)()?;
+        let cx = Cx::new(rooms);
+        cx.set_split(unit);
+        let part = crate::guard::guarded(|| make(unit, &cx))?;
+        self.streams.append(unit, part)
+    }
+}
+
+impl Units for PoolUnits<'_> {
+    fn run(&self, count: u64, make: &(dyn Fn(u64, &Cx<'_>) -> Result<Part> + Sync)) -> Result<Vec<PartRecord>> {
+        let (next, done) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+        let serve = || {
+            let rooms = Rooms::default();
+            loop {
+                let unit = next.fetch_add(1, Relaxed);
+                if unit >= count {
+                    return;
+                }
+                let made = self.unit(unit, &rooms, make);
+                let failed = made.is_err();
+                done.lock().unwrap_or_else(PoisonError::into_inner).push(made);
+                if failed {
+                    next.store(count, Relaxed);
+                }
+            }
+        };
+        std::thread::scope(|s| (0..(self.threads as u64).clamp(1, count.max(1))).for_each(|_| drop(s.spawn(serve))));
+        let all = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut records = all.into_iter().collect::<Result<Vec<_>>>()?;
+        records.sort_by_key(|r| r.split);
+        Ok(records)
+    }
+
+    fn read(&self, stream: u32, offset: u64, len: usize) -> Result<bytes::Bytes> {
+        Ok(self.streams.file(stream).read_at(offset, len)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_long_range_is_cut_and_nothing_of_it_is_lost() {
+        let len = 2 * COPIED_AT_ONCE + 5;
+        let pieces = cut(Assignment::Stored { stream: 3, offset: 7, len });
+        assert_eq!(pieces.len(), 3);
+        assert_eq!(merged(pieces), [Assignment::Stored { stream: 3, offset: 7, len }]);
+        assert_eq!(cut(Assignment::Bytes(vec![1])), [Assignment::Bytes(vec![1])]);
+    }
+}
