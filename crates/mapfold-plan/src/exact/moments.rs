@@ -27,6 +27,11 @@ pub struct Moments {
 }
 
 impl Moments {
+    /// Statistics that were gathered in parts: number of values, smallest and largest (of one or more), Σx and Σx².
+    pub fn from_sums(count: u64, range: Option<(f64, f64)>, sum: ExactSum, squares: ExactSum) -> Moments {
+        Moments { count, range, sum, squares }
+    }
+
     /// Adds one value; NaN is skipped.
     pub fn add<T: Pixel>(&mut self, value: T) {
         if value.is_nan() {

@@ -99,8 +99,9 @@ impl ExactSum {
         self.add_signed(v, 0);
     }
 
-    /// Adds `v · 2^exponent`.
-    pub(super) fn add_signed(&mut self, v: i128, exponent: i32) {
+    /// Adds `v · 2^exponent`, which lies between the smallest and the largest square of an `f64`: what an accumulator
+    /// of fewer bits has gathered.
+    pub fn add_signed(&mut self, v: i128, exponent: i32) {
         let magnitude = v.unsigned_abs();
         self.add_scaled(v < 0, magnitude as u64, exponent);
         self.add_scaled(v < 0, (magnitude >> 64) as u64, exponent + 64);
