@@ -2,13 +2,14 @@
 
 use crate::args::{Color, RunArgs};
 use crate::{Error, Result, describe, member, says};
-use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, ValueHint};
 use mapfold_coord::{EventLog, JobId};
 use mapfold_engine::{RunOptions, RunOutcome};
 use mapfold_plan::{Kind, Plan, explain};
-use mapfold_store::Stores;
+use mapfold_store::{Loc, Stores};
 use mapfold_watch::{Progress, ProgressOptions};
 use serde::{Serialize, de::DeserializeOwned};
+use std::any::TypeId;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,11 +24,11 @@ pub fn main<P: Parser + Serialize + DeserializeOwned>(
     if let Some(code) = member::attend_if_called(std::slice::from_ref(&entry)) {
         return code;
     }
-    let matches = match entry.command() {
-        Ok(cmd) => cmd.get_matches(),
+    let parsed = match entry.command() {
+        Ok(cmd) => cmd.try_get_matches(),
         Err(e) => return says::print_error(&e, false),
     };
-    entry.run(&matches)
+    parsed.map_or_else(|e| says::print_usage_error(&e), |matches| entry.run(&matches))
 }
 
 fn program_name() -> String {
@@ -61,17 +62,24 @@ impl Builtin {
             let parsed = RunArgs::from_arg_matches(m);
             let args = match parsed {
                 Ok(args) => args,
-                Err(e) => e.exit(),
+                Err(e) => return says::print_usage_error(&e),
             };
             if args.describe {
                 return says::print_json(&describe::schema(&described));
             }
             match P::from_arg_matches(m) {
                 Ok(params) => finish(&args, run_job(name, &*job, params, &args)),
-                Err(e) => e.exit(),
+                Err(e) => says::print_usage_error(&e),
             }
         };
         Builtin { name: name.to_string(), own, run: Box::new(run), plan: Box::new(plan) }
+    }
+
+    /// With lines under its help: commands that work when they are pasted.
+    #[must_use]
+    pub fn examples(mut self, lines: &str) -> Builtin {
+        self.own = self.own.after_help(format!("Examples:\n{lines}"));
+        self
     }
 
     /// Its name.
@@ -110,10 +118,9 @@ impl Builtin {
                 return Err(Error::usage(what).with_remedy("rename the parameter"));
             }
         }
-        let own = self
-            .own
-            .clone()
-            .mut_args(|a| if a.is_required_set() { a.required_unless_present("describe").required(false) } else { a });
+        // `--describe` asks about a job without its parameters.
+        let describing = std::env::args_os().any(|a| a == "--describe");
+        let own = self.own.clone().mut_args(|a| shown(if describing { a.required(false) } else { a }));
         let needs_some = self.own.get_arguments().any(clap::Arg::is_required_set);
         // Augmenting would put the group's own description over the job's.
         let (about, long) = (own.get_about().cloned(), own.get_long_about().cloned());
@@ -126,6 +133,15 @@ impl Builtin {
     pub fn run(&self, matches: &ArgMatches) -> ExitCode {
         (self.run)(&self.name, matches)
     }
+}
+
+/// A parameter that is a location says so in its help, and shells complete file names for it.
+fn shown(arg: Arg) -> Arg {
+    if arg.get_value_parser().type_id() != TypeId::of::<Loc>() {
+        return arg;
+    }
+    let arg = arg.value_hint(ValueHint::AnyPath);
+    if arg.is_positional() { arg } else { arg.value_name("LOC") }
 }
 
 /// What a job came to: an explanation or a run.
@@ -155,6 +171,7 @@ pub fn run_job<P: Serialize>(
     mapfold_engine::install_panic_hook();
     mapfold_engine::guarded(|| job(params, &plan))?;
     plan.check()?;
+    check_outputs(&plan, args)?;
     if args.explain {
         return Ok(Done::Explained(explain::explain(&plan, opts.budget(), opts.chunks, &opts.params)?));
     }
@@ -173,6 +190,16 @@ pub fn run_job<P: Serialize>(
     let done = mapfold_engine::run(&plan, &opts);
     progress.finish();
     done.map(|d| Done::Ran(Box::new(d), opts))
+}
+
+/// Options of raster writers are refused where nothing is written: nothing that a user says is ignored.
+fn check_outputs(plan: &Plan, args: &RunArgs) -> Result<()> {
+    let said = args.write.said();
+    if said.is_empty() || plan.stages().iter().any(|s| s.output().is_some()) {
+        return Ok(());
+    }
+    let what = format!("this job writes no raster, so {} would do nothing", said.join(", "));
+    Err(Error::usage(what).with_remedy("leave it out"))
 }
 
 fn finish(args: &RunArgs, done: Result<Done>) -> ExitCode {

@@ -4,8 +4,7 @@
 use crate::Error;
 use crate::args::RunArgs;
 use mapfold_engine::{RunOptions, RunOutcome};
-use mapfold_plan::Reported;
-use mapfold_watch::{Align, MemberReport, MemoryReport, OutputReport, RunReport, StageReport, Table};
+use mapfold_watch::{MemberReport, MemoryReport, OutputReport, RunReport, StageReport};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::io::{IsTerminal, Write};
@@ -52,7 +51,7 @@ pub fn print_outcome(args: &RunArgs, outcome: &RunOutcome, opts: &RunOptions, co
         print_json(&all);
     } else {
         for r in &outcome.reports {
-            out(&table(r));
+            out(&crate::table::text(&r.values));
         }
     }
     if !args.quiet && !args.json {
@@ -109,28 +108,6 @@ fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
     r
 }
 
-/// A report as a table: objects by their fields, anything else one value a line.
-fn table(report: &Reported) -> String {
-    let Some(Value::Object(first)) = report.values.first() else {
-        return report.values.iter().map(|v| format!("{}\n", plain(v))).collect();
-    };
-    let simple: Vec<&String> = first.iter().filter(|(_, v)| !v.is_array() && !v.is_object()).map(|(k, _)| k).collect();
-    let mut t = Table::new(simple.iter().map(|_| Align::Right));
-    t.row(simple.iter().map(|k| k.as_str()));
-    for v in &report.values {
-        t.row(simple.iter().map(|k| plain(&v[k.as_str()])));
-    }
-    t.lines(0).iter().map(|l| format!("{l}\n")).collect()
-}
-
-fn plain(v: &Value) -> String {
-    match v {
-        Value::String(s) => s.clone(),
-        Value::Null => "-".into(),
-        other => other.to_string(),
-    }
-}
-
 /// Prints an error in a few lines: what, stage, place, remedy. Gives its exit code.
 pub fn print_error(e: &Error, color: bool) -> ExitCode {
     let (red, off) = if color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
@@ -138,6 +115,32 @@ pub fn print_error(e: &Error, color: bool) -> ExitCode {
     let lines = [("stage", e.stage()), ("at", e.place()), ("try", e.remedy())];
     lines.iter().filter_map(|(n, v)| v.map(|v| (n, v))).for_each(|(n, v)| eprintln!("  {n}: {v}"));
     ExitCode::from(e.exit_code())
+}
+
+/// Prints what is wrong with a command line (or the help that was asked for), without secrets of URLs in it. Gives the
+/// exit code: 2, or 0 for help.
+pub fn print_usage_error(e: &clap::Error) -> ExitCode {
+    let plain = e.render().to_string();
+    let said = plain_words(e).unwrap_or_else(|| mapfold_store::redact(&plain));
+    if !e.use_stderr() || said == plain {
+        let _ = e.print(); // A closed pipe is no error of ours.
+        return ExitCode::from(e.exit_code() as u8);
+    }
+    let (red, off) = if mapfold_watch::colour_on_stderr() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    eprint!("{red}error:{off}{}", said.strip_prefix("error:").unwrap_or(&said));
+    ExitCode::from(2)
+}
+
+/// A value that its parser refused, told once: the parser's sentence names the value already.
+fn plain_words(e: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let (ErrorKind::ValueValidation, Some(ContextValue::String(arg))) = (e.kind(), e.get(ContextKind::InvalidArg))
+    else {
+        return None;
+    };
+    let why = std::error::Error::source(e)?.to_string();
+    let name = arg.split([' ', '[', '=']).find(|w| !w.is_empty())?.trim_matches(['<', '>', '[', ']', '.']);
+    Some(mapfold_store::redact(&format!("error: {name}: {why}\n\nFor more information, try '--help'.\n")))
 }
 
 /// The same for a job: `--json` gets it as JSON too, an interrupted one the line that goes on.
