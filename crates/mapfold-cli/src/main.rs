@@ -24,7 +24,9 @@ fn main() -> ExitCode {
         Ok(cmd) => cmd,
         Err(e) => return mapfold::print_error(&e, false),
     };
-    let matches = match cmd.clone().try_get_matches() {
+    // For this project's own measurements; shells would complete it, hidden or not.
+    let with_bench = cmd.clone().subcommand(verbs::bench_command());
+    let matches = match with_bench.try_get_matches() {
         Ok(matches) => matches,
         Err(e) => return mapfold::print_usage_error(&e),
     };
@@ -77,8 +79,7 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand(verbs::gen_command())
         .subcommand(new)
         .subcommand(verbs::completion_command())
-        .subcommand(verbs::man_command())
-        .subcommand(verbs::bench_command()))
+        .subcommand(verbs::man_command()))
 }
 
 /// The arguments of a verb, parsed.

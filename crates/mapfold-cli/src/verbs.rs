@@ -15,7 +15,7 @@ use std::process::ExitCode;
 pub fn builtins() -> Vec<Builtin> {
     vec![
         Builtin::new("ndvi", mapfold_job_ndvi::ndvi).examples(&examples::indented(examples::NDVI)),
-        Builtin::new("stats", mapfold_job_stats::stats).examples(&examples::indented(examples::STATS)),
+        Builtin::new("stats", mapfold_job_stats::stats).examples(&examples::indented(examples::STATS)).reports_only(),
     ]
 }
 
@@ -160,14 +160,17 @@ fn generate(m: &ArgMatches) -> Result<ExitCode> {
 
 /// Makes a folder and those above it.
 fn make_folder(stores: &Stores, dir: &Loc) -> Result<()> {
+    let in_the_way = |loc: &dyn std::fmt::Display| {
+        Error::input(format!("{loc}: a file is where a folder is needed")).with_remedy("choose another folder")
+    };
     match stores.create_dir(dir) {
         Err(StoreError::NotFound { .. }) if dir.parent().is_some_and(|p| p != *dir) => {
             dir.parent().map_or(Ok(()), |above| make_folder(stores, &above))?;
             Ok(stores.create_dir(dir)?)
         }
-        Err(StoreError::AlreadyExists { loc }) => {
-            let what = format!("{loc}: is a file, and a folder is needed there");
-            Err(Error::input(what).with_remedy("choose another folder"))
+        Err(StoreError::AlreadyExists { loc }) => Err(in_the_way(&loc)),
+        Err(StoreError::Io { loc, source }) if source.kind() == std::io::ErrorKind::NotADirectory => {
+            Err(in_the_way(&loc))
         }
         other => Ok(other?),
     }

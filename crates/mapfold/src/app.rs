@@ -43,6 +43,7 @@ type PlanFn = Box<dyn Fn(&str, &Plan) -> Result<()> + Send + Sync>;
 pub struct Builtin {
     name: String,
     own: Command,
+    reports_only: bool,
     run: RunFn,
     plan: PlanFn,
 }
@@ -72,13 +73,20 @@ impl Builtin {
                 Err(e) => says::print_usage_error(&e),
             }
         };
-        Builtin { name: name.to_string(), own, run: Box::new(run), plan: Box::new(plan) }
+        Builtin { name: name.to_string(), own, reports_only: false, run: Box::new(run), plan: Box::new(plan) }
     }
 
     /// With lines under its help: commands that work when they are pasted.
     #[must_use]
     pub fn examples(mut self, lines: &str) -> Builtin {
         self.own = self.own.after_help(format!("Examples:\n{lines}"));
+        self
+    }
+
+    /// For a job that only reports: its help leaves out the options of raster writers (giving one is an error).
+    #[must_use]
+    pub fn reports_only(mut self) -> Builtin {
+        self.reports_only = true;
         self
     }
 
@@ -124,7 +132,12 @@ impl Builtin {
         let needs_some = self.own.get_arguments().any(clap::Arg::is_required_set);
         // Augmenting would put the group's own description over the job's.
         let (about, long) = (own.get_about().cloned(), own.get_long_about().cloned());
-        let with_options = RunArgs::augment_args(own).about(about.unwrap_or_default());
+        let hide = self.reports_only;
+        let less = |a: Arg| match a.get_help_heading() {
+            Some(crate::args::RASTER_OUTPUT) if hide => a.hide(true),
+            _ => a,
+        };
+        let with_options = RunArgs::augment_args(own).about(about.unwrap_or_default()).mut_args(less);
         let told = long.map_or_else(|| with_options.clone().long_about(None), |l| with_options.clone().long_about(l));
         Ok(told.arg_required_else_help(needs_some))
     }
@@ -162,7 +175,7 @@ pub fn run_job<P: Serialize>(
     params: P,
     args: &RunArgs,
 ) -> Result<Done> {
-    says::set_up_logging(args.verbose);
+    says::set_up_logging(args.verbose, colour(args));
     let json = serde_json::to_value(&params)?;
     let mut opts = args.run_options(name, json)?;
     let plan = Plan::new(Stores::new(), args.plan_options());
@@ -175,6 +188,7 @@ pub fn run_job<P: Serialize>(
     if args.explain {
         return Ok(Done::Explained(explain::explain(&plan, opts.budget(), opts.chunks, &opts.params)?));
     }
+    log_plan(&plan, &opts);
     let _ = opts.cancel.on_signals();
     let progress = Progress::start(ProgressOptions {
         quiet: args.quiet || args.json && !says::is_terminal(),
@@ -202,12 +216,28 @@ fn check_outputs(plan: &Plan, args: &RunArgs) -> Result<()> {
     Err(Error::usage(what).with_remedy("leave it out"))
 }
 
-fn finish(args: &RunArgs, done: Result<Done>) -> ExitCode {
-    let color = match args.color {
+fn colour(args: &RunArgs) -> bool {
+    match args.color {
         Color::Auto => mapfold_watch::colour_on_stderr(),
         Color::Always => true,
         Color::Never => false,
-    };
+    }
+}
+
+/// What `-v` and `-vv` tell of a plan.
+fn log_plan(plan: &Plan, opts: &RunOptions) {
+    for f in plan.files() {
+        tracing::debug!("input {}: {} bytes", f.loc, f.info.size);
+    }
+    for stage in plan.stages() {
+        tracing::info!("planned {}: {} splits", stage.label(), stage.domain().splits());
+    }
+    let limit = mapfold_watch::human::bytes(opts.memory_limit);
+    tracing::info!("{} files to read, {} threads, memory limit {limit}", plan.files().len(), opts.threads);
+}
+
+fn finish(args: &RunArgs, done: Result<Done>) -> ExitCode {
+    let color = colour(args);
     match done {
         Ok(Done::Explained(e)) if args.json => says::print_json(&e),
         Ok(Done::Explained(e)) => says::print_text(&e.text()),

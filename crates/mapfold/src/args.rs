@@ -145,41 +145,44 @@ pub struct ReadArgs {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Box4(pub [f64; 4]);
 
+/// The heading of the options that only writers of rasters have.
+pub(crate) const RASTER_OUTPUT: &str = "Raster output";
+
 /// What all raster writers understand.
 #[derive(Args, Clone, Debug)]
 pub struct WriteArgs {
     /// Kind of file [default: the job's choice, usually cog]
-    #[arg(long, value_name = "FORMAT", value_parser = choice::<Format>(Format::CHOICES), help_heading = "Raster output")]
+    #[arg(long, value_name = "FORMAT", value_parser = choice::<Format>(Format::CHOICES), help_heading = RASTER_OUTPUT)]
     pub format: Option<Format>,
     /// How codec tiles are compressed [default: zstd]
-    #[arg(long, value_name = "CODEC", value_parser = choice::<Compress>(Compress::CHOICES), help_heading = "Raster output")]
+    #[arg(long, value_name = "CODEC", value_parser = choice::<Compress>(Compress::CHOICES), help_heading = RASTER_OUTPUT)]
     pub compress: Option<Compress>,
     /// Effort of the codec: deflate 1-12 [default: 6], zstd 1-22 [default: 1]
-    #[arg(long, value_name = "N", value_parser = parse_count::<i32>, help_heading = "Raster output")]
+    #[arg(long, value_name = "N", value_parser = parse_count::<i32>, help_heading = RASTER_OUTPUT)]
     pub level: Option<i32>,
     /// TIFF predictor: 2 = horizontal, 3 = float [default: auto, by the type]
-    #[arg(long, value_name = "P", value_parser = choice::<Predictor>(Predictor::CHOICES), help_heading = "Raster output")]
+    #[arg(long, value_name = "P", value_parser = choice::<Predictor>(Predictor::CHOICES), help_heading = RASTER_OUTPUT)]
     pub predictor: Option<Predictor>,
     /// Type of the pixels; values are rounded and saturated [default: the job's]
-    #[arg(long, value_name = "TYPE", value_parser = dtypes(), help_heading = "Raster output")]
+    #[arg(long, value_name = "TYPE", value_parser = dtypes(), help_heading = RASTER_OUTPUT)]
     pub dtype: Option<DType>,
     /// Value of invalid pixels; a valid pixel equal to it is moved to the value beside it and counted
-    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, value_parser = parse_number, help_heading = "Raster output")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, value_parser = parse_number, help_heading = RASTER_OUTPUT)]
     pub nodata: Option<f64>,
     /// Overview levels: auto, none or a number [default: auto]
-    #[arg(long, value_name = "N", help_heading = "Raster output")]
+    #[arg(long, value_name = "N", help_heading = RASTER_OUTPUT)]
     pub overviews: Option<Overviews>,
     /// How an overview's pixel is made [default: average]
-    #[arg(long, value_name = "HOW", value_parser = choice::<Resampling>(Resampling::CHOICES), help_heading = "Raster output")]
+    #[arg(long, value_name = "HOW", value_parser = choice::<Resampling>(Resampling::CHOICES), help_heading = RASTER_OUTPUT)]
     pub overview_resampling: Option<Resampling>,
     /// Invalid pixels by an internal mask, or by nodata where there is one (auto) [default: auto]
-    #[arg(long, value_name = "HOW", value_parser = choice::<MaskChoice>(MaskChoice::CHOICES), help_heading = "Raster output")]
+    #[arg(long, value_name = "HOW", value_parser = choice::<MaskChoice>(MaskChoice::CHOICES), help_heading = RASTER_OUTPUT)]
     pub mask: Option<MaskChoice>,
     /// Edge of a codec tile, a multiple of 16 from 64 to 4096 [default: 512]
-    #[arg(long, value_name = "PIXELS", value_parser = parse_count::<usize>, help_heading = "Raster output")]
+    #[arg(long, value_name = "PIXELS", value_parser = parse_count::<usize>, help_heading = RASTER_OUTPUT)]
     pub blocksize: Option<usize>,
     /// BigTIFF, needed from 4 GiB on [default: auto]
-    #[arg(long, value_name = "WHEN", value_parser = choice::<BigTiff>(BigTiff::CHOICES), help_heading = "Raster output")]
+    #[arg(long, value_name = "WHEN", value_parser = choice::<BigTiff>(BigTiff::CHOICES), help_heading = RASTER_OUTPUT)]
     pub bigtiff: Option<BigTiff>,
 }
 

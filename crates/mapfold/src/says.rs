@@ -11,11 +11,17 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Logs to stderr: `RUST_LOG`, else warnings, more with `-v`.
-pub fn set_up_logging(verbose: u8) {
+pub fn set_up_logging(verbose: u8, colour: bool) {
+    use tracing_subscriber::EnvFilter;
     let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();
+    let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let filter = asked.map(|text| {
+        let understood = EnvFilter::try_new(&text);
+        understood.inspect_err(|e| eprintln!("warning: RUST_LOG={text:?} is not understood ({e}): it is ignored"))
+    });
+    let filter = filter.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    let _ = log.with_target(false).without_time().try_init();
 }
 
 /// Whether stderr is a terminal.
