@@ -19,7 +19,7 @@ fn values_that_are_none_are_told_once_with_what_would_be_right() {
         ("--threads two", "--threads: \"two\" is not a whole number"),
         ("--tile 100", "--tile: \"100\": give a multiple of 64"),
         ("--nodata none", "--nodata: \"none\" is not a number; write -9999, 0.5 or nan"),
-        ("--partitions 0", "--partitions: 0 partitions: give 1 to 65536"),
+        ("--partitions 0", "--partitions: 0 is out of range: give 1 to 65536"),
         ("--window 0,0,10", "--window: \"0,0,10\": write COL,ROW,WIDTH,HEIGHT"),
         ("--bbox 3,0,1,1", "--bbox: \"3,0,1,1\": write WEST,SOUTH,EAST,NORTH with WEST < EAST"),
         ("--overviews many", "--overviews: overviews \"many\": auto, none or a number"),
@@ -74,7 +74,7 @@ fn words_of_spark_are_understood_or_clearly_refused() {
     let line = format!("run ndvi {} --out out.tif --explain --json", bands());
     let told = desk.run(&format!("{line} --num-executors 1 --executor-cores 3 --executor-memory 2g")).fine().json();
     assert_eq!((&told["threads"], &told["memory_limit_bytes"]), (&3.into(), &(2u64 << 30).into()), "{told}");
-    desk.run(&format!("{line} --num-executors 4")).refused(2, &["--workers: 4 worker processes", "--threads"]);
+    desk.run(&format!("{line} --num-executors 4")).refused(2, &["--workers 4", "--mode pseudo"]);
 }
 
 #[test]
