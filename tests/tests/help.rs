@@ -100,7 +100,7 @@ fn tab_completes_verbs_jobs_options_and_values_in_bash() {
     let desk = Desk::new();
     assert_eq!(tab(&desk, &["mapfold", "pre"]), ["preview"]);
     assert_eq!(tab(&desk, &["mapfold", "run", "n"]), ["ndvi"]);
-    assert_eq!(tab(&desk, &["mapfold", "run", "ndvi", "--mem"]), ["--memory-limit"]);
+    assert_eq!(tab(&desk, &["mapfold", "run", "ndvi", "--memo"]), ["--memory-limit"]);
     assert_eq!(tab(&desk, &["mapfold", "run", "ndvi", "--compress", "z"]), ["zstd"]);
     assert_eq!(tab(&desk, &["mapfold", "run", "ndvi", "--dtype", "float"]), ["float32", "float64"]);
     assert_eq!(tab(&desk, &["mapfold", "preview", "--ramp", "vi"]), ["viridis"]);

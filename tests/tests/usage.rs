@@ -74,6 +74,7 @@ fn words_of_spark_are_understood_or_clearly_refused() {
     let line = format!("run ndvi {} --out out.tif --explain --json", bands());
     let told = desk.run(&format!("{line} --num-executors 1 --executor-cores 3 --executor-memory 2g")).fine().json();
     assert_eq!((&told["threads"], &told["memory_limit_bytes"]), (&3.into(), &(2u64 << 30).into()), "{told}");
+    let line = line.replace(" --json", "");
     desk.run(&format!("{line} --num-executors 4")).refused(2, &["--workers 4", "--mode pseudo"]);
 }
 
@@ -95,7 +96,7 @@ fn a_url_in_a_refusal_shows_no_secret() {
     let desk = Desk::new();
     let s3 = "s3://me:secret-word@bucket/x.tif?X-Amz-Signature=tell-nobody";
     let ran = desk.run(&format!("run stats {s3}")).refused(2, &["s3://", "not read by this version", "https://"]);
-    let twice = desk.run("run stats https://me:secret-word@h/a.tif https://me:secret-word@h/b.tif?sig=tell-nobody");
+    let twice = desk.run("info https://me:secret-word@h/a.tif https://me:secret-word@h/b.tif?sig=tell-nobody");
     let twice = twice.refused(2, &["unexpected argument", "https://REDACTED@h/b.tif"]);
     for ran in [ran, twice] {
         assert!(!ran.err.contains("secret-word") && !ran.err.contains("tell-nobody"), "{ran}");
