@@ -95,7 +95,7 @@ fn a_fold_over_many_splits_is_the_naive_one() {
     let from = lab.raster(&literal(&input)).unwrap();
     let job = |(): (), p: &Plan| {
         let ones = |b: Block<f32>| {
-            let at = |i: usize| b.value(0, i / b.window.cols, i % b.window.cols);
+            let at = |i: usize| b.value(0, i / b.window().cols, i % b.window().cols);
             (0..b.pixel_count()).filter_map(at).map(|v| (v as u8, 1u64)).collect::<Vec<_>>()
         };
         p.raster::<f32>([&from])?.flat_map(ones).combine::<Sum<u64>>().report("counts")
