@@ -149,7 +149,7 @@ fn manual_pages_say_what_help_says() {
     let groff = Command::new("groff").args(["-man", "-Tutf8", "-ww"]).arg(desk.path("pages/mapfold.1")).output();
     match groff {
         Ok(done) => {
-            assert!(done.status.success() && done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr))
+            assert!(done.status.success() && done.stderr.is_empty(), "{}", String::from_utf8_lossy(&done.stderr));
         }
         Err(_) => skipped("manual pages through groff: it is not installed", false),
     }
