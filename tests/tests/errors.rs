@@ -34,9 +34,21 @@ fn a_missing_file() {
 fn a_file_that_is_no_raster() {
     let desk = Desk::new();
     let text = data("tiff/corrupt_text.tif");
-    desk.run(&format!("run stats {text}")).refused(3, &["corrupt_text.tif", "not a TIFF"]).with_remedy();
+    desk.run(&format!("run stats {text}")).refused(3, &["corrupt_text.tif", "not a TIFF", "HTML"]).with_remedy();
     let header = data("tiff/corrupt_tile_0.tif");
     desk.run(&format!("run stats {header}")).refused(3, &["corrupt_tile_0.tif", "tile size"]).with_remedy();
+    let desk_file = |name: &str, bytes: &[u8]| std::fs::write(desk.path(name), bytes).unwrap();
+    desk_file("empty.tif", b"");
+    desk_file("png.tif", b"\x89PNG\r\n\x1a\n and so on");
+    desk_file("words.tif", b"hello, these are words");
+    for (name, why) in [("empty", "it is empty"), ("png", "looks like a PNG file"), ("words", "begins with \"hell\"")] {
+        for verb in ["run stats", "info", "preview -o x.png"] {
+            let ran = desk.run(&format!("{verb} {name}.tif")).refused(3, &[name, "not a TIFF", why]);
+            ran.with_remedy();
+        }
+    }
+    std::fs::create_dir(desk.path("folder")).unwrap();
+    desk.run("run stats folder").refused(3, &["folder", "is a folder, not a file"]).with_remedy();
     let short = data("tiff/corrupt_header_only.tif");
     desk.run(&format!("run stats {short}")).refused(3, &["corrupt_header_only.tif", "8 bytes"]).with_remedy();
 }

@@ -3,6 +3,7 @@
 //! Verbs only: everything that a job can do is in the job's own binary too. `main` parses, one function per verb does
 //! it, and the facade's `print_error` makes the exit code.
 
+mod examples;
 mod info;
 mod new;
 mod preview;
@@ -23,7 +24,12 @@ fn main() -> ExitCode {
         Ok(cmd) => cmd,
         Err(e) => return mapfold::print_error(&e, false),
     };
-    let matches = cmd.clone().get_matches();
+    // For this project's own measurements; shells would complete it, hidden or not.
+    let with_bench = cmd.clone().subcommand(verbs::bench_command());
+    let matches = match with_bench.try_get_matches() {
+        Ok(matches) => matches,
+        Err(e) => return mapfold::print_usage_error(&e),
+    };
     let done = match matches.subcommand() {
         Some(("run", m)) => return run(&jobs, m),
         Some((verb, m)) => verbs::other(verb, m, cmd, &jobs),
@@ -43,40 +49,37 @@ fn run(jobs: &[Builtin], m: &ArgMatches) -> ExitCode {
     }
 }
 
-const EXAMPLES: &str = "Examples:
-  mapfold run ndvi --red scene.tif#B04 --nir scene.tif#B08 --out ndvi.tif
-  mapfold run stats ndvi.tif --json
-  mapfold info ndvi.tif
-  mapfold preview ndvi.tif -o ndvi.png --ramp ndvi
-  mapfold gen scene scenes --size 2048
-  mapfold new my-job";
-
 /// The whole command, jobs and verbs.
 fn command(jobs: &[Builtin]) -> Result<Command> {
     let mut run = Command::new("run")
         .about("Run a job")
         .subcommand_required(true)
         .arg_required_else_help(true)
+        .disable_help_subcommand(true)
         .subcommand_value_name("JOB")
-        .subcommand_help_heading("Jobs");
+        .subcommand_help_heading("Jobs")
+        .after_help("`mapfold run JOB --help` shows the options of a job, with examples.");
     for job in jobs {
         run = run.subcommand(job.command()?);
     }
+    let info = info::InfoArgs::augment_args(Command::new("info")).after_help(examples::text(examples::INFO));
+    let preview = preview::PreviewArgs::augment_args(Command::new("preview"));
+    let new = new::NewArgs::augment_args(Command::new("new")).after_help(examples::text(examples::NEW));
     Ok(Command::new("mapfold")
         .version(env!("CARGO_PKG_VERSION"))
         .about("MapReduce-style batch processing of Earth data")
-        .after_help(EXAMPLES)
+        .after_help(examples::text(examples::MAPFOLD))
+        .after_long_help(examples::long())
         .subcommand_required(true)
         .arg_required_else_help(true)
         .subcommand(run)
         .subcommand(Command::new("list").about("List the built-in jobs").arg(verbs::json_flag()))
-        .subcommand(info::InfoArgs::augment_args(Command::new("info").about("Show what a raster file says of itself")))
-        .subcommand(preview::PreviewArgs::augment_args(Command::new("preview").about("Draw a raster as a PNG")))
+        .subcommand(info)
+        .subcommand(preview.after_help(examples::text(examples::PREVIEW)))
         .subcommand(verbs::gen_command())
-        .subcommand(new::NewArgs::augment_args(Command::new("new").about("Write a job crate of your own")))
+        .subcommand(new)
         .subcommand(verbs::completion_command())
-        .subcommand(verbs::man_command())
-        .subcommand(verbs::bench_command()))
+        .subcommand(verbs::man_command()))
 }
 
 /// The arguments of a verb, parsed.

@@ -17,15 +17,15 @@ pub enum Library {
     Version(String),
 }
 
-/// Writes a job crate of your own, ready to build, run and test.
+/// Write a job crate of your own, ready to build, run and test
 #[derive(clap::Args, Clone, Debug)]
 pub struct NewArgs {
     /// Name of the crate: letters, digits, - and _
     pub name: String,
-    /// Folder to write to (default: a new folder of that name)
-    #[arg(long, value_name = "DIR")]
+    /// Folder to write to [default: a new folder of that name]
+    #[arg(long, value_name = "FOLDER")]
     pub path: Option<PathBuf>,
-    /// A checkout of mapfold to build against (default: the published version of this program)
+    /// A checkout of mapfold to build against [default: the version of this program, once it is published]
     #[arg(long, value_name = "CHECKOUT")]
     pub mapfold: Option<PathBuf>,
 }

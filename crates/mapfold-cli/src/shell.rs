@@ -33,16 +33,65 @@ pub fn man_pages(mut cmd: Command, dir: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 fn pages(cmd: Command, dir: &Path, written: &mut Vec<PathBuf>) -> io::Result<()> {
-    for verb in cmd.get_subcommands().filter(|v| !v.is_hide_set() && v.get_name() != "help") {
+    for verb in cmd.get_subcommands().filter(|v| shown(v)) {
         pages(verb.clone(), dir, written)?;
     }
     let name = cmd.get_display_name().unwrap_or_else(|| cmd.get_name()).to_owned();
-    let mut page = Vec::new();
-    clap_mangen::Man::new(cmd.name(name.clone())).render(&mut page)?;
     let path = dir.join(format!("{name}.1"));
-    fs::write(&path, page)?;
+    fs::write(&path, page(cmd.name(name))?)?;
     written.push(path);
     Ok(())
+}
+
+fn shown(verb: &Command) -> bool {
+    !verb.is_hide_set() && verb.get_name() != "help"
+}
+
+/// One page. The synopsis is the usage line of `--help` (clap_mangen would list every option without its value), and
+/// the blocks under `--help` are sections with their lines kept.
+fn page(mut cmd: Command) -> io::Result<Vec<u8>> {
+    let usage = cmd.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").trim().to_owned();
+    let more = cmd.get_after_long_help().or(cmd.get_after_help()).map(ToString::to_string).unwrap_or_default();
+    let verbs = cmd.get_subcommands().filter(|v| shown(v)).cloned().collect::<Vec<_>>();
+    let title = cmd.get_name().to_uppercase();
+    let man = clap_mangen::Man::new(cmd).title(title);
+    let mut out = Vec::new();
+    man.render_title(&mut out)?;
+    man.render_name_section(&mut out)?;
+    writeln!(out, ".SH SYNOPSIS\n.nf\n{}\n.fi", roff(&usage))?;
+    man.render_description_section(&mut out)?;
+    man.render_options_section(&mut out)?;
+    if !verbs.is_empty() {
+        writeln!(out, ".SH SUBCOMMANDS")?;
+    }
+    for verb in verbs {
+        let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
+        let name = verb.get_display_name().unwrap_or_else(|| verb.get_name());
+        writeln!(out, ".TP\n\\fB{}\\fR(1)\n{}", roff(name), roff(&about))?;
+    }
+    sections(&more, &mut out)?;
+    Ok(out)
+}
+
+/// `Examples:` and the like become headings; what stands under them keeps its lines.
+fn sections(text: &str, out: &mut Vec<u8>) -> io::Result<()> {
+    let mut open = false;
+    for line in text.lines().filter(|l| !l.is_empty()) {
+        if let Some(heading) = line.strip_suffix(':').filter(|h| !h.starts_with(' ')) {
+            writeln!(out, "{}.SH {}\n.nf", if open { ".fi\n" } else { "" }, roff(&heading.to_uppercase()))?;
+            open = true;
+        } else {
+            writeln!(out, "{}", roff(line.strip_prefix("  ").unwrap_or(line)))?;
+        }
+    }
+    if open { writeln!(out, ".fi") } else { Ok(()) }
+}
+
+/// Text as roff takes it: backslashes, hyphens and a line's first dot escaped.
+fn roff(text: &str) -> String {
+    let safe = text.replace('\\', "\\e").replace('-', "\\-");
+    if safe.starts_with(['.', '\'']) { format!("\\&{safe}") } else { safe }
 }
 
 #[cfg(test)]
@@ -84,5 +133,10 @@ mod tests {
         let page = fs::read_to_string(folder.join("mapfold-run-ndvi.1")).unwrap();
         assert!(page.contains("Vegetation index") && page.contains("Red band"), "{page}");
         assert!(page.contains("\\-\\-red"), "{page}");
+        let top = fs::read_to_string(folder.join("mapfold.1")).unwrap();
+        assert!(
+            top.contains("\\fBmapfold\\-run\\fR(1)") && !top.contains("secret") && !top.contains("help(1)"),
+            "{top}"
+        );
     }
 }

@@ -1,44 +1,57 @@
 //! The verbs that are not jobs, one function each.
 
-use crate::{info, new, parsed, preview, scene, shell};
+use crate::{examples, info, new, parsed, preview, scene, shell};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use mapfold::engine::RunOptions;
 use mapfold::plan::{Kind, Plan, PlanOptions, Sum};
 use mapfold::raster::write::{Compress, WriteOptions};
 use mapfold::raster::{Cog, RasterVerbs};
-use mapfold::store::{Loc, Stores};
+use mapfold::store::{Loc, StoreError, Stores};
 use mapfold::{Builtin, Error, Result};
 use std::io::Write;
 use std::process::ExitCode;
 
 /// The jobs linked into this program.
 pub fn builtins() -> Vec<Builtin> {
-    vec![Builtin::new("ndvi", mapfold_job_ndvi::ndvi), Builtin::new("stats", mapfold_job_stats::stats)]
+    vec![
+        Builtin::new("ndvi", mapfold_job_ndvi::ndvi).examples(&examples::indented(examples::NDVI)),
+        Builtin::new("stats", mapfold_job_stats::stats).examples(&examples::indented(examples::STATS)).reports_only(),
+    ]
 }
 
 /// `--json`
 pub fn json_flag() -> Arg {
-    Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON")
+    Arg::new("json").long("json").action(ArgAction::SetTrue).help("As JSON on stdout")
 }
 
 /// `mapfold gen scene …`
 pub fn gen_command() -> Command {
-    let about = "Make synthetic Sentinel-2-like scenes: one folder per date, one COG per band";
     let overwrite = Arg::new("overwrite").long("overwrite").action(ArgAction::SetTrue).help("Replace files that exist");
-    let scene = scene::SceneArgs::augment_args(Command::new("scene").about(about)).arg(overwrite);
-    Command::new("gen").about("Make test data").subcommand_required(true).subcommand(scene)
+    let scene = scene::SceneArgs::augment_args(Command::new("scene")).arg(overwrite);
+    Command::new("gen")
+        .about("Make test data")
+        .subcommand_required(true)
+        .arg_required_else_help(true)
+        .disable_help_subcommand(true)
+        .subcommand_value_name("WHAT")
+        .subcommand_help_heading("What")
+        .subcommand(scene.after_help(examples::text(examples::SCENE)))
 }
 
 /// `mapfold completion SHELL`
 pub fn completion_command() -> Command {
-    let shell = Arg::new("shell").required(true).value_parser(clap::value_parser!(clap_complete::Shell));
-    Command::new("completion").about("Print the completion script of a shell").arg(shell)
+    let shell = Arg::new("shell").required(true).value_name("SHELL").help("Which shell");
+    let shell = shell.value_parser(clap::value_parser!(clap_complete::Shell));
+    let about = "Print the completion script of a shell";
+    Command::new("completion").about(about).arg(shell).after_help(examples::text(examples::COMPLETION))
 }
 
 /// `mapfold man DIR`
 pub fn man_command() -> Command {
-    let dir = Arg::new("dir").required(true).value_name("FOLDER").value_parser(clap::value_parser!(std::path::PathBuf));
-    Command::new("man").about("Write the manual pages into a folder").arg(dir)
+    let dir = Arg::new("dir").required(true).value_name("FOLDER").help("Made when it is not there");
+    let dir = dir.value_hint(clap::ValueHint::DirPath).value_parser(clap::value_parser!(std::path::PathBuf));
+    let about = "Write the manual pages into a folder";
+    Command::new("man").about(about).arg(dir).after_help(examples::text(examples::MAN))
 }
 
 /// `mapfold bench …`, for the benchmarks of this project.
@@ -69,6 +82,11 @@ fn say(text: &str) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+#[allow(clippy::print_stderr)] // Not a result, and no error.
+fn note(text: &str) {
+    eprintln!("note: {text}");
+}
+
 fn list(jobs: &[Builtin], json: bool) -> Result<ExitCode> {
     if json {
         let all: Vec<_> = jobs.iter().map(|j| serde_json::json!({ "name": j.name(), "about": j.about() })).collect();
@@ -82,14 +100,27 @@ fn draw(args: &preview::PreviewArgs) -> Result<ExitCode> {
     let stores = Stores::new();
     let bytes = args.run(&stores).map_err(|e| match e {
         preview::PreviewError::Raster(r) => mapfold::raster::as_error(*r),
-        preview::PreviewError::Store(s) => Error::from(s),
+        preview::PreviewError::Store(s) => output_error(s, &args.output),
         other => Error::caused(Kind::Usage, other),
     })?;
     say(&format!("{} ({})\n", args.output, mapfold::watch::human::bytes(bytes)))
 }
 
+/// A store's error about a file to be written: a folder that is missing is to be made, not to be spelt better.
+fn output_error(e: StoreError, output: &Loc) -> Error {
+    let folder = output.parent().map(|p| p.to_string()).unwrap_or_default();
+    match e {
+        StoreError::NotFound { loc } if loc == folder => Error::input(format!("{folder}: there is no such folder"))
+            .with_remedy(format!("mkdir -p {folder}, or choose another output")),
+        other => Error::from(other),
+    }
+}
+
 fn create(args: &new::NewArgs) -> Result<ExitCode> {
     let folder = args.run().map_err(|e| Error::caused(Kind::Usage, e))?;
+    if args.mapfold.is_none() {
+        note("mapfold is not published yet: until then name a checkout of its source, --mapfold CHECKOUT");
+    }
     say(&format!("{}: try `cargo test` and `cargo run --release -- --help` there\n", folder.display()))
 }
 
@@ -101,25 +132,48 @@ fn complete(m: &ArgMatches, mut cmd: Command) -> Result<ExitCode> {
 
 fn manual(m: &ArgMatches, cmd: Command) -> Result<ExitCode> {
     let Some(dir) = m.get_one::<std::path::PathBuf>("dir") else { return Ok(ExitCode::SUCCESS) };
-    let made = shell::man_pages(cmd, dir)?;
+    let cannot = |e: std::io::Error| {
+        let what = format!("cannot write manual pages into {}: {}", dir.display(), os_words(&e));
+        Error::input(what).with_remedy("name a folder that can be made and written")
+    };
+    let made = shell::man_pages(cmd, dir).map_err(cannot)?;
     say(&format!("{} pages in {}\n", made.len(), dir.display()))
+}
+
+/// `File exists (os error 17)` without the number.
+fn os_words(e: &std::io::Error) -> String {
+    let text = e.to_string();
+    text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }
 
 fn generate(m: &ArgMatches) -> Result<ExitCode> {
     let args: scene::SceneArgs = parsed(m)?;
     let files = args.files().map_err(|e| Error::caused(Kind::Usage, e))?;
+    let stores = Stores::new();
     for file in files {
-        make_folder(&args.out, &file.loc)?;
+        file.loc.parent().map_or(Ok(()), |dir| make_folder(&stores, &dir))?;
         band_file(&file, m.get_flag("overwrite"))?;
         say(&format!("{}\n", file.loc))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn make_folder(out: &Loc, file: &Loc) -> Result<()> {
-    let stores = Stores::new();
-    stores.create_dir(out)?;
-    file.parent().map_or(Ok(()), |dir| Ok(stores.create_dir(&dir)?))
+/// Makes a folder and those above it.
+fn make_folder(stores: &Stores, dir: &Loc) -> Result<()> {
+    let in_the_way = |loc: &dyn std::fmt::Display| {
+        Error::input(format!("{loc}: a file is where a folder is needed")).with_remedy("choose another folder")
+    };
+    match stores.create_dir(dir) {
+        Err(StoreError::NotFound { .. }) if dir.parent().is_some_and(|p| p != *dir) => {
+            dir.parent().map_or(Ok(()), |above| make_folder(stores, &above))?;
+            Ok(stores.create_dir(dir)?)
+        }
+        Err(StoreError::AlreadyExists { loc }) => Err(in_the_way(&loc)),
+        Err(StoreError::Io { loc, source }) if source.kind() == std::io::ErrorKind::NotADirectory => {
+            Err(in_the_way(&loc))
+        }
+        other => Ok(other?),
+    }
 }
 
 /// One band as a COG: DEFLATE with predictor 2, as Sentinel-2 products come.

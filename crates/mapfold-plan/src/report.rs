@@ -17,7 +17,8 @@ pub struct Reported {
 
 impl<T: Serialize + 'static> Flow<T> {
     /// Prints the values at the end of the run, as a table or with `--json`. For small results: everything is kept
-    /// in memory.
+    /// in memory. A whole number beyond 64 bits (a [`Sum`](crate::Sum) of integers has up to 128) is a string of its
+    /// digits in JSON, because most readers would round it.
     ///
     /// # Errors
     /// When the template fails, or the name is taken: by another report, or `run`, which is the run's own.
@@ -90,11 +91,61 @@ impl<T: Serialize + 'static> Stage for ReportStage<T> {
         for at in cut.places(*split) {
             fetch(&at, cx)?;
             let keep = &mut |v: T| {
-                values.push((cx.order(), serde_json::to_string(&v)?));
+                values.push((cx.order(), exact(&serde_json::to_string(&v)?)));
                 Ok(())
             };
             self.node.eval(&at, cx, keep).map_err(|e| e.at_stage(self.label.clone()).at_place(at.to_string()))?;
         }
         Ok(Product::Values(values))
+    }
+}
+
+/// JSON with every whole number that is neither u64 nor i64 quoted: parsed as a number it would become a float.
+fn exact(json: &str) -> String {
+    let (mut out, mut rest) = (String::with_capacity(json.len()), json);
+    while let Some(c) = rest.chars().next() {
+        let len = match c {
+            '"' => string(rest),
+            '-' | '0'..='9' => {
+                rest.find(|c: char| !matches!(c, '0'..='9' | '+' | '-' | '.' | 'e' | 'E')).unwrap_or(rest.len())
+            }
+            c => c.len_utf8(),
+        };
+        let (token, after) = rest.split_at(len);
+        let whole = token.bytes().all(|b| b.is_ascii_digit() || b == b'-') && token.len() > 18;
+        match whole && token.parse::<u64>().is_err() && token.parse::<i64>().is_err() {
+            true => out += &format!("\"{token}\""),
+            false => out += token,
+        }
+        rest = after;
+    }
+    out
+}
+
+/// Length of the string that `text` begins with, its quotes included.
+fn string(text: &str) -> usize {
+    let mut escaped = false;
+    let end = text[1..].find(|c| {
+        let quote = c == '"' && !escaped;
+        escaped = c == '\\' && !escaped;
+        quote
+    });
+    end.map_or(text.len(), |n| n + 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::exact;
+
+    #[test]
+    fn only_whole_numbers_beyond_64_bits_are_quoted() {
+        let same =
+            r#"{"a 99999999999999999999999 \"":[1,-2.5e300,18446744073709551615,-9223372036854775808],"b":null}"#;
+        assert_eq!(exact(same), same);
+        assert_eq!(
+            exact("[18446744073709551616,-9223372036854775809]"),
+            r#"["18446744073709551616","-9223372036854775809"]"#
+        );
+        assert_eq!(exact("340282366920938463463374607431768211455"), r#""340282366920938463463374607431768211455""#);
     }
 }

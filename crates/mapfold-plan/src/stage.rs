@@ -122,16 +122,21 @@ impl<T: 'static> Flow<T> {
     }
 }
 
-/// An output is a file of its own: not a band of one (`#`), and not another output of the same job.
+/// An output is a file of its own: not a band of one (`#`), not another output of the same job, and no input.
 fn check_place(plan: &crate::Plan, loc: &Loc) -> Result<()> {
     if let Some(fragment) = loc.fragment() {
         let what = format!("{loc}: an output is a whole file; #{fragment} names a part of one");
         return Err(Error::usage(what).with_remedy(format!("write to {}", loc.without_fragment())));
     }
-    if plan.stages().iter().filter_map(|s| s.output().map(Output::loc)).any(|other| other == loc) {
+    let same = |other: &Loc| plan.stores().same_object(other, loc);
+    if plan.stages().iter().filter_map(|s| s.output().map(Output::loc)).any(same) {
         return Err(
             Error::usage(format!("{loc}: the job writes it twice")).with_remedy("give each output its own place")
         );
+    }
+    if plan.files().iter().any(|f| same(&f.loc)) {
+        return Err(Error::usage(format!("{loc}: the output is one of the inputs"))
+            .with_remedy("write to another file, and move it over the input when it is done"));
     }
     Ok(())
 }

@@ -29,9 +29,15 @@ pub fn run<T>(node: &dyn Node<T>) -> Result<Vec<T>> {
     });
     match catch_unwind(walk) {
         Ok(done) => done.map(|()| out),
-        Err(panic) => Err(Error::new(Kind::Usage, panic_text(panic.as_ref()))
-            .at_place("the plan's template (one pixel, while planning)")),
+        Err(panic) => Err(refused(panic_text(panic.as_ref()))),
     }
+}
+
+fn refused(text: String) -> Error {
+    let bands = text.contains("bands, but the block has");
+    let e = Error::new(Kind::Usage, text).at_place("the plan's template (one pixel, while planning)");
+    // Nearly always a file with several bands where one was meant.
+    if bands { e.with_remedy("name the bands wanted of each input: scene.tif#B04 or scene.tif#4") } else { e }
 }
 
 /// The message of a panic.

@@ -108,7 +108,7 @@ fn errors_say_what_and_where() {
         }
     };
     for (file, said) in [
-        ("corrupt_text.tif", "is not a TIFF file (it begins with \"<h\")"),
+        ("corrupt_text.tif", "is not a TIFF file (it looks like an HTML or XML page)"),
         ("refuse_lzw.tif", "uses LZW compression (5), which is not supported"),
         ("corrupt_width_0.tif", "damaged header: its width is 0"),
         ("corrupt_deflate.tif", "tile (0, 0) of level 0 is corrupt: its DEFLATE data is damaged or cut off"),

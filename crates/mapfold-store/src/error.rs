@@ -76,7 +76,7 @@ pub enum StoreError {
         now: String,
     },
     /// The server did not answer usefully, however often it was asked.
-    #[error("{loc}: no usable answer after {attempts} attempt(s): {why}")]
+    #[error("{loc}: no usable answer after {attempts} attempt{}: {why}", if *attempts == 1 { "" } else { "s" })]
     Network {
         /// Where.
         loc: String,

@@ -291,7 +291,8 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     year * 365 + year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400) + day_of_year - 719_468
 }
 
-/// A transport failure; the library's text is kept, its URL is not.
+/// A transport failure; the library's text is kept (without the layers that only say that something failed), its URL is
+/// not.
 fn lost(error: reqwest::Error) -> Fault {
     let error = error.without_url();
     let mut why = error.to_string();
@@ -300,7 +301,8 @@ fn lost(error: reqwest::Error) -> Fault {
         why = format!("{why}: {cause}");
         source = cause.source();
     }
-    let why = redact(&why);
+    let why = why.rsplit("client error (Connect): ").next().unwrap_or(&why);
+    let why = redact(why.split(" (os error").next().unwrap_or(why));
     Fault::Passing { why, after: None }
 }
 

@@ -316,9 +316,17 @@ fn is_scheme(text: &str) -> bool {
 }
 
 fn unknown_scheme(text: &str, scheme: &str) -> StoreError {
+    // Schemes that other tools of the field know: clearer than a list.
+    const LATER: [&str; 13] =
+        ["s3", "s3a", "gs", "gcs", "az", "adl", "abfs", "abfss", "hdfs", "webhdfs", "viewfs", "ftp", "ssh"];
     let why = match closest(scheme, SCHEMES) {
+        _ if LATER.contains(&scheme) => {
+            format!(
+                "{scheme}:// is not read by this version; copy the file to a local disk, or give an https:// URL of it"
+            )
+        }
         Some(near) => format!("unknown scheme {scheme}://; did you mean {near}://?"),
-        None => format!("unknown scheme {scheme}://; known are file, memory, http and https"),
+        None => format!("unknown scheme {scheme}://; known are file, http and https"),
     };
     bad(text, &why)
 }

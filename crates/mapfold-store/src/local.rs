@@ -190,6 +190,18 @@ pub(crate) fn exists(loc: &Loc) -> Result<bool, StoreError> {
     path(loc).try_exists().map_err(|e| StoreError::from_io(loc, e))
 }
 
+/// Whether two paths lead to one file, there or not there yet.
+pub(crate) fn same_file(a: &Path, b: &Path) -> bool {
+    if let (Ok(a), Ok(b)) = (fs::metadata(a), fs::metadata(b)) {
+        return (a.dev(), a.ino()) == (b.dev(), b.ino());
+    }
+    let full = |p: &Path| {
+        let folder = p.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        fs::canonicalize(folder).map_or_else(|_| p.to_owned(), |f| f.join(p.file_name().unwrap_or_default()))
+    };
+    full(a) == full(b)
+}
+
 pub(crate) fn list(dir: &Loc) -> Result<Vec<Loc>, StoreError> {
     let names = || -> io::Result<Vec<Loc>> {
         let mut found = Vec::new();

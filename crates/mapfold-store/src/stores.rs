@@ -261,6 +261,22 @@ impl Stores {
         Ok(())
     }
 
+    /// Whether two locations are one object: the same text, or local paths that lead to one file (`./a`, links).
+    /// A file that is not there yet is where its folder says. Fragments do not count.
+    ///
+    /// ```
+    /// use mapfold_store::{Loc, Stores};
+    /// let same = |a: &str, b: &str| Stores::new().same_object(&Loc::parse(a).unwrap(), &Loc::parse(b).unwrap());
+    /// assert!(same("new.tif", "./new.tif#B04") && same("https://host/a.tif", "https://host/a.tif"));
+    /// assert!(!same("new.tif", "other.tif") && !same("a.tif", "https://host/a.tif"));
+    /// ```
+    pub fn same_object(&self, a: &Loc, b: &Loc) -> bool {
+        match (a.local_path(), b.local_path()) {
+            (Some(a), Some(b)) => local::same_file(a, b),
+            _ => a.base() == b.base(),
+        }
+    }
+
     /// Whether a file or a folder is there.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ fn siblings_and_children() {
 fn refusals_say_what_was_meant() {
     let table = [
         ("htps://host/a.tif?sig=topsecret", "did you mean https://?"),
-        ("gopher://host/a", "known are file, memory, http and https"),
+        ("gopher://host/a", "known are file, http and https"),
         ("https:/host/a.tif", "did you mean https://...?"),
         ("memory://", "memory://name/path"),
         ("", "empty"),

@@ -2,13 +2,14 @@
 
 use crate::args::{Color, RunArgs};
 use crate::{Error, Result, describe, member, says};
-use clap::{ArgMatches, Args, Command, FromArgMatches, Parser};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, ValueHint};
 use mapfold_coord::{EventLog, JobId};
 use mapfold_engine::{RunOptions, RunOutcome};
 use mapfold_plan::{Kind, Plan, explain};
-use mapfold_store::Stores;
+use mapfold_store::{Loc, Stores};
 use mapfold_watch::{Progress, ProgressOptions};
 use serde::{Serialize, de::DeserializeOwned};
+use std::any::TypeId;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -23,11 +24,11 @@ pub fn main<P: Parser + Serialize + DeserializeOwned>(
     if let Some(code) = member::attend_if_called(std::slice::from_ref(&entry)) {
         return code;
     }
-    let matches = match entry.command() {
-        Ok(cmd) => cmd.get_matches(),
+    let parsed = match entry.command() {
+        Ok(cmd) => cmd.try_get_matches(),
         Err(e) => return says::print_error(&e, false),
     };
-    entry.run(&matches)
+    parsed.map_or_else(|e| says::print_usage_error(&e), |matches| entry.run(&matches))
 }
 
 fn program_name() -> String {
@@ -42,6 +43,7 @@ type PlanFn = Box<dyn Fn(&str, &Plan) -> Result<()> + Send + Sync>;
 pub struct Builtin {
     name: String,
     own: Command,
+    reports_only: bool,
     run: RunFn,
     plan: PlanFn,
 }
@@ -61,17 +63,31 @@ impl Builtin {
             let parsed = RunArgs::from_arg_matches(m);
             let args = match parsed {
                 Ok(args) => args,
-                Err(e) => e.exit(),
+                Err(e) => return says::print_usage_error(&e),
             };
             if args.describe {
                 return says::print_json(&describe::schema(&described));
             }
             match P::from_arg_matches(m) {
                 Ok(params) => finish(&args, run_job(name, &*job, params, &args)),
-                Err(e) => e.exit(),
+                Err(e) => says::print_usage_error(&e),
             }
         };
-        Builtin { name: name.to_string(), own, run: Box::new(run), plan: Box::new(plan) }
+        Builtin { name: name.to_string(), own, reports_only: false, run: Box::new(run), plan: Box::new(plan) }
+    }
+
+    /// With lines under its help: commands that work when they are pasted.
+    #[must_use]
+    pub fn examples(mut self, lines: &str) -> Builtin {
+        self.own = self.own.after_help(format!("Examples:\n{lines}"));
+        self
+    }
+
+    /// For a job that only reports: its help leaves out the options of raster writers (giving one is an error).
+    #[must_use]
+    pub fn reports_only(mut self) -> Builtin {
+        self.reports_only = true;
+        self
     }
 
     /// Its name.
@@ -110,14 +126,18 @@ impl Builtin {
                 return Err(Error::usage(what).with_remedy("rename the parameter"));
             }
         }
-        let own = self
-            .own
-            .clone()
-            .mut_args(|a| if a.is_required_set() { a.required_unless_present("describe").required(false) } else { a });
+        // `--describe` asks about a job without its parameters.
+        let describing = std::env::args_os().any(|a| a == "--describe");
+        let own = self.own.clone().mut_args(|a| shown(if describing { a.required(false) } else { a }));
         let needs_some = self.own.get_arguments().any(clap::Arg::is_required_set);
         // Augmenting would put the group's own description over the job's.
         let (about, long) = (own.get_about().cloned(), own.get_long_about().cloned());
-        let with_options = RunArgs::augment_args(own).about(about.unwrap_or_default());
+        let hide = self.reports_only;
+        let less = |a: Arg| match a.get_help_heading() {
+            Some(crate::args::RASTER_OUTPUT) if hide => a.hide(true),
+            _ => a,
+        };
+        let with_options = RunArgs::augment_args(own).about(about.unwrap_or_default()).mut_args(less);
         let told = long.map_or_else(|| with_options.clone().long_about(None), |l| with_options.clone().long_about(l));
         Ok(told.arg_required_else_help(needs_some))
     }
@@ -126,6 +146,15 @@ impl Builtin {
     pub fn run(&self, matches: &ArgMatches) -> ExitCode {
         (self.run)(&self.name, matches)
     }
+}
+
+/// A parameter that is a location says so in its help, and shells complete file names for it.
+fn shown(arg: Arg) -> Arg {
+    if arg.get_value_parser().type_id() != TypeId::of::<Loc>() {
+        return arg;
+    }
+    let arg = arg.value_hint(ValueHint::AnyPath);
+    if arg.is_positional() { arg } else { arg.value_name("LOC") }
 }
 
 /// What a job came to: an explanation or a run.
@@ -146,7 +175,7 @@ pub fn run_job<P: Serialize>(
     params: P,
     args: &RunArgs,
 ) -> Result<Done> {
-    says::set_up_logging(args.verbose);
+    says::set_up_logging(args.verbose, colour(args));
     let json = serde_json::to_value(&params)?;
     let mut opts = args.run_options(name, json)?;
     let plan = Plan::new(Stores::new(), args.plan_options());
@@ -155,9 +184,11 @@ pub fn run_job<P: Serialize>(
     mapfold_engine::install_panic_hook();
     mapfold_engine::guarded(|| job(params, &plan))?;
     plan.check()?;
+    check_outputs(&plan, args)?;
     if args.explain {
         return Ok(Done::Explained(explain::explain(&plan, opts.budget(), opts.chunks, &opts.params)?));
     }
+    log_plan(&plan, &opts);
     let _ = opts.cancel.on_signals();
     let progress = Progress::start(ProgressOptions {
         quiet: args.quiet || args.json && !says::is_terminal(),
@@ -175,12 +206,38 @@ pub fn run_job<P: Serialize>(
     done.map(|d| Done::Ran(Box::new(d), Box::new(opts)))
 }
 
-fn finish(args: &RunArgs, done: Result<Done>) -> ExitCode {
-    let color = match args.color {
+/// Options of raster writers are refused where nothing is written: nothing that a user says is ignored.
+fn check_outputs(plan: &Plan, args: &RunArgs) -> Result<()> {
+    let said = args.write.said();
+    if said.is_empty() || plan.stages().iter().any(|s| s.output().is_some()) {
+        return Ok(());
+    }
+    let what = format!("this job writes no raster, so {} would do nothing", said.join(", "));
+    Err(Error::usage(what).with_remedy("leave it out"))
+}
+
+fn colour(args: &RunArgs) -> bool {
+    match args.color {
         Color::Auto => mapfold_watch::colour_on_stderr(),
         Color::Always => true,
         Color::Never => false,
-    };
+    }
+}
+
+/// What `-v` and `-vv` tell of a plan.
+fn log_plan(plan: &Plan, opts: &RunOptions) {
+    for f in plan.files() {
+        tracing::debug!("input {}: {} bytes", f.loc, f.info.size);
+    }
+    for stage in plan.stages() {
+        tracing::info!("planned {}: {} splits", stage.label(), stage.domain().splits());
+    }
+    let limit = mapfold_watch::human::bytes(opts.memory_limit);
+    tracing::info!("{} files to read, {} threads, memory limit {limit}", plan.files().len(), opts.threads);
+}
+
+fn finish(args: &RunArgs, done: Result<Done>) -> ExitCode {
+    let color = colour(args);
     match done {
         Ok(Done::Explained(e)) if args.json => says::print_json(&e),
         Ok(Done::Explained(e)) => says::print_text(&e.text()),

@@ -1,6 +1,7 @@
 //! The options that every job has beside its own.
 
 use crate::{Error, Result};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mapfold_coord::OnError;
 use mapfold_engine::{MemoryLimit, RunOptions, default_memory_limit};
@@ -11,6 +12,7 @@ use mapfold_raster::write::{BigTiff, Compress, Format, MaskChoice, Overviews, Pr
 use mapfold_raster::{ReadOptions, Scale, WriteOverrides};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 /// Where a job runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -46,74 +48,76 @@ pub enum OnErrorArg {
     Quarantine,
 }
 
-/// The options that every job has beside its own.
+/// The options that every job has beside its own, in the groups that `--help` shows.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
+    /// Show what would be done, without reading a pixel
+    #[arg(long, help_heading = "Run")]
+    pub explain: bool,
+    /// Replace an output that exists
+    #[arg(long, help_heading = "Run")]
+    pub overwrite: bool,
+    /// Go on with an interrupted run of the same command
+    #[arg(long, help_heading = "Run")]
+    pub resume: bool,
+    /// What to do with a split that cannot be computed
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t, help_heading = "Run")]
+    pub on_error: OnErrorArg,
+    /// Most splits to leave out with --on-error skip
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = parse_count::<u64>, help_heading = "Run")]
+    pub max_bad_splits: u64,
+    /// Print the parameters of this job as a JSON schema
+    #[arg(long, help_heading = "Run")]
+    pub describe: bool,
     /// Where to run
-    #[arg(long, value_enum, default_value_t, help_heading = "Run options")]
+    #[arg(long, value_enum, value_name = "MODE", default_value_t, help_heading = "Resources")]
     pub mode: Mode,
-    /// Processes in the modes that have several [default: 2]
-    #[arg(long, value_name = "N", alias = "num-executors", value_parser = clap::value_parser!(u32).range(1..=1024), help_heading = "Run options")]
+    /// Processes in the modes that have several, 1 to 1024 [default: 2]
+    #[arg(long, value_name = "N", alias = "num-executors", value_parser = between::<1, 1024>, help_heading = "Resources")]
     pub workers: Option<u32>,
     /// Seconds of silence after which a member process is given up and replaced
-    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Run options")]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Resources")]
     pub member_timeout: u64,
     /// Seconds after which a process that still works on a split is ended, and the split tried alone [default: never]
-    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400), help_heading = "Run options")]
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400), help_heading = "Resources")]
     pub split_timeout: Option<u64>,
     /// Compute threads of each process [default: all cores, divided by --workers]
-    #[arg(long, value_name = "N", alias = "executor-cores", help_heading = "Run options")]
+    #[arg(long, value_name = "N", alias = "executor-cores", value_parser = parse_count::<usize>, help_heading = "Resources")]
     pub threads: Option<usize>,
-    /// Memory of each process: 256MiB, 4GiB, 4GB (10⁹) [default: 70 % of this machine, divided by --workers]
+    /// Memory of each process: 256MiB, 4GiB, 4GB (10⁹ bytes) [default: 70 % of this machine, divided by --workers]
     #[arg(
         long,
         value_name = "SIZE",
         alias = "executor-memory",
         env = "MAPFOLD_MEMORY_LIMIT",
-        help_heading = "Run options"
+        hide_env_values = true,
+        help_heading = "Resources"
     )]
     pub memory_limit: Option<MemoryLimit>,
     /// Folder for records that do not fit into memory [default: beside a local output, else TMPDIR]
-    #[arg(long, value_name = "DIR", help_heading = "Run options")]
+    #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath, help_heading = "Resources")]
     pub scratch: Option<std::path::PathBuf>,
-    /// Windows that splits are computed in: auto, native (a codec tile), ROWS,COLS or BANDS,ROWS,COLS. Never changes results
-    #[arg(long, value_name = "SHAPE", default_value = "auto", value_parser = parse_chunks, help_heading = "Run options")]
+    /// Windows that a split is computed in, in pixels: auto, native (a codec tile), ROWS,COLS or BANDS,ROWS,COLS.
+    /// Never changes results
+    #[arg(long, value_name = "SHAPE", default_value = "auto", value_parser = parse_chunks, help_heading = "Resources")]
     pub chunks: Chunks,
-    /// Edge of a split in pixels, a multiple of 64 [default: 2048, or full rows for files stored by rows]
-    #[arg(long, value_name = "PIXELS", value_parser = parse_tile, help_heading = "Run options")]
+    /// Edge of a split, a multiple of 64 [default: 2048, or full rows for files stored by rows]
+    #[arg(long, value_name = "PIXELS", value_parser = parse_tile, help_heading = "Resources")]
     pub tile: Option<usize>,
-    /// Partitions of every exchange [default: from the input's bytes]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=65536), help_heading = "Run options")]
+    /// Partitions of every exchange, 1 to 65536 [default: from the input's bytes]
+    #[arg(long, value_name = "N", value_parser = between::<1, 65536>, help_heading = "Resources")]
     pub partitions: Option<u32>,
-    /// Show what would be done, without reading a pixel
-    #[arg(long, help_heading = "Run options")]
-    pub explain: bool,
-    /// Print the parameters of this job as a JSON schema
-    #[arg(long, help_heading = "Run options")]
-    pub describe: bool,
-    /// Go on with an interrupted run of the same command
-    #[arg(long, help_heading = "Run options")]
-    pub resume: bool,
-    /// Replace an output that exists
-    #[arg(long, help_heading = "Run options")]
-    pub overwrite: bool,
-    /// What to do with a split that cannot be computed
-    #[arg(long, value_enum, default_value_t, help_heading = "Run options")]
-    pub on_error: OnErrorArg,
-    /// Most splits to leave out with --on-error skip
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Run options")]
-    pub max_bad_splits: u64,
     /// Results and report as JSON on stdout
-    #[arg(long, help_heading = "Run options")]
+    #[arg(long, help_heading = "Messages")]
     pub json: bool,
     /// No progress bar, no report
-    #[arg(short, long, help_heading = "Run options")]
+    #[arg(short, long, help_heading = "Messages")]
     pub quiet: bool,
     /// More about what happens (-vv: much more); RUST_LOG goes before it
-    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Run options")]
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Messages")]
     pub verbose: u8,
     /// Colours on stderr
-    #[arg(long, value_enum, default_value_t, help_heading = "Run options")]
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t, help_heading = "Messages")]
     pub color: Color,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -132,8 +136,9 @@ pub struct ReadArgs {
     /// Only these pixels: COL,ROW,WIDTH,HEIGHT (as gdal_translate -srcwin)
     #[arg(long, value_name = "WINDOW", value_parser = parse_window, help_heading = "Raster input")]
     pub window: Option<Window>,
-    /// Apply the file's scale and offset when loading floats: auto or raw [default: auto; in stats: raw]
-    #[arg(long, value_name = "HOW", help_heading = "Raster input")]
+    /// Apply the file's scale and offset when loading floats (auto), or take values as stored [default: auto; in
+    /// stats: raw]
+    #[arg(long, value_name = "HOW", value_parser = choice::<Scale>(Scale::CHOICES), help_heading = "Raster input")]
     pub scale: Option<Scale>,
 }
 
@@ -141,41 +146,44 @@ pub struct ReadArgs {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Box4(pub [f64; 4]);
 
+/// The heading of the options that only writers of rasters have.
+pub(crate) const RASTER_OUTPUT: &str = "Raster output";
+
 /// What all raster writers understand.
 #[derive(Args, Clone, Debug)]
 pub struct WriteArgs {
-    /// cog or gtiff
-    #[arg(long, value_name = "FORMAT", help_heading = "Raster output")]
+    /// Kind of file [default: the job's choice, usually cog]
+    #[arg(long, value_name = "FORMAT", value_parser = choice::<Format>(Format::CHOICES), help_heading = RASTER_OUTPUT)]
     pub format: Option<Format>,
-    /// none, deflate or zstd
-    #[arg(long, value_name = "CODEC", help_heading = "Raster output")]
+    /// How codec tiles are compressed [default: zstd]
+    #[arg(long, value_name = "CODEC", value_parser = choice::<Compress>(Compress::CHOICES), help_heading = RASTER_OUTPUT)]
     pub compress: Option<Compress>,
-    /// Effort of the codec: deflate 1-12, zstd 1-22
-    #[arg(long, value_name = "N", help_heading = "Raster output")]
+    /// Effort of the codec: deflate 1-12 [default: 6], zstd 1-22 [default: 1]
+    #[arg(long, value_name = "N", value_parser = parse_count::<i32>, help_heading = RASTER_OUTPUT)]
     pub level: Option<i32>,
-    /// auto, none, horizontal (2) or float (3)
-    #[arg(long, value_name = "P", help_heading = "Raster output")]
+    /// TIFF predictor: 2 = horizontal, 3 = float [default: auto, by the type]
+    #[arg(long, value_name = "P", value_parser = choice::<Predictor>(Predictor::CHOICES), help_heading = RASTER_OUTPUT)]
     pub predictor: Option<Predictor>,
-    /// Type of the output: uint8, int16, float32, … (rounded and saturated)
-    #[arg(long, value_name = "TYPE", help_heading = "Raster output")]
+    /// Type of the pixels; values are rounded and saturated [default: the job's]
+    #[arg(long, value_name = "TYPE", value_parser = dtypes(), help_heading = RASTER_OUTPUT)]
     pub dtype: Option<DType>,
     /// Value of invalid pixels; a valid pixel equal to it is moved to the value beside it and counted
-    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, help_heading = "Raster output")]
+    #[arg(long, value_name = "VALUE", allow_hyphen_values = true, value_parser = parse_number, help_heading = RASTER_OUTPUT)]
     pub nodata: Option<f64>,
-    /// auto, none or a number of levels
-    #[arg(long, value_name = "N", help_heading = "Raster output")]
+    /// Overview levels: auto, none or a number [default: auto]
+    #[arg(long, value_name = "N", help_heading = RASTER_OUTPUT)]
     pub overviews: Option<Overviews>,
-    /// average, nearest or mode
-    #[arg(long, value_name = "HOW", help_heading = "Raster output")]
+    /// How an overview's pixel is made [default: average]
+    #[arg(long, value_name = "HOW", value_parser = choice::<Resampling>(Resampling::CHOICES), help_heading = RASTER_OUTPUT)]
     pub overview_resampling: Option<Resampling>,
-    /// auto, internal or none
-    #[arg(long, value_name = "HOW", help_heading = "Raster output")]
+    /// Invalid pixels by an internal mask, or by nodata where there is one (auto) [default: auto]
+    #[arg(long, value_name = "HOW", value_parser = choice::<MaskChoice>(MaskChoice::CHOICES), help_heading = RASTER_OUTPUT)]
     pub mask: Option<MaskChoice>,
-    /// Edge of a codec tile, a multiple of 16
-    #[arg(long, value_name = "PIXELS", help_heading = "Raster output")]
+    /// Edge of a codec tile, a multiple of 16 from 64 to 4096 [default: 512]
+    #[arg(long, value_name = "PIXELS", value_parser = parse_count::<usize>, help_heading = RASTER_OUTPUT)]
     pub blocksize: Option<usize>,
-    /// auto, yes or no
-    #[arg(long, value_name = "WHEN", help_heading = "Raster output")]
+    /// BigTIFF, needed from 4 GiB on [default: auto]
+    #[arg(long, value_name = "WHEN", value_parser = choice::<BigTiff>(BigTiff::CHOICES), help_heading = RASTER_OUTPUT)]
     pub bigtiff: Option<BigTiff>,
 }
 
@@ -187,7 +195,40 @@ pub(crate) struct Settings {
     pub(crate) write: WriteOverrides,
 }
 
-fn numbers<N: std::str::FromStr>(text: &str, what: &str) -> Result<Vec<N>, String> {
+/// One of the names of an enum: clap then completes them, lists them in `--help` and finds the nearest one.
+fn choice<T>(names: &'static [&'static [&'static str]]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err = String> + Clone + Send + Sync + 'static,
+{
+    let value = |n: &&'static [&'static str]| PossibleValue::new(n[0]).aliases(n[1..].iter().copied());
+    PossibleValuesParser::new(names.iter().map(value)).try_map(|name| name.parse::<T>().map_err(Unknown))
+}
+
+fn dtypes() -> impl TypedValueParser<Value = DType> {
+    let value = |d: DType| PossibleValue::new(d.name()).alias(format!("{d:?}").to_lowercase());
+    PossibleValuesParser::new(DType::ALL.map(value)).try_map(|name| name.parse::<DType>().map_err(Unknown))
+}
+
+/// A name that clap let through and the enum did not.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Unknown(String);
+
+fn parse_count<N: FromStr>(text: &str) -> Result<N, String> {
+    text.trim().parse().map_err(|_| format!("{text:?} is not a whole number, or out of range"))
+}
+
+fn parse_number(text: &str) -> Result<f64, String> {
+    text.trim().parse().map_err(|_| format!("{text:?} is not a number; write -9999, 0.5 or nan"))
+}
+
+/// A whole number within bounds.
+fn between<const LOW: u32, const HIGH: u32>(text: &str) -> Result<u32, String> {
+    let n = parse_count::<u32>(text)?;
+    if (LOW..=HIGH).contains(&n) { Ok(n) } else { Err(format!("{n} is out of range: give {LOW} to {HIGH}")) }
+}
+
+fn numbers<N: FromStr>(text: &str, what: &str) -> Result<Vec<N>, String> {
     let one = |w: &str| w.trim().parse::<N>().map_err(|_| format!("{w:?} in {text:?} is not a number; write {what}"));
     text.split(',').map(one).collect()
 }
@@ -228,6 +269,26 @@ fn parse_window(text: &str) -> Result<Window, String> {
             Ok(Window { row: *row, col: *col, rows: *h as usize, cols: *w as usize })
         }
         _ => Err(format!("{text:?}: write COL,ROW,WIDTH,HEIGHT, none negative")),
+    }
+}
+
+impl WriteArgs {
+    /// The options that were given, as they are typed.
+    pub(crate) fn said(&self) -> Vec<&'static str> {
+        let all = [
+            ("--format", self.format.is_some()),
+            ("--compress", self.compress.is_some()),
+            ("--level", self.level.is_some()),
+            ("--predictor", self.predictor.is_some()),
+            ("--dtype", self.dtype.is_some()),
+            ("--nodata", self.nodata.is_some()),
+            ("--overviews", self.overviews.is_some()),
+            ("--overview-resampling", self.overview_resampling.is_some()),
+            ("--mask", self.mask.is_some()),
+            ("--blocksize", self.blocksize.is_some()),
+            ("--bigtiff", self.bigtiff.is_some()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
     }
 }
 

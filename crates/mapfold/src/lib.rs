@@ -62,13 +62,14 @@ mod args;
 mod describe;
 mod member;
 mod says;
+mod table;
 pub mod testing;
 
 pub use app::{Builtin, main, run_job};
 pub use args::RunArgs;
 pub use mapfold_plan::{Error, Result};
 pub use member::attend_if_called;
-pub use says::{print_error, set_up_logging};
+pub use says::{print_error, print_usage_error, set_up_logging};
 
 /// `numerator / denominator`, NaN (so: nodata) where the denominator is 0. For indices: 0/0 and x/0 are no numbers.
 ///

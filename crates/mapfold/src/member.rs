@@ -103,7 +103,7 @@ pub fn attend_if_called(jobs: &[Builtin]) -> Option<ExitCode> {
     if args.next()? != MEMBER_OPTION {
         return None;
     }
-    says::set_up_logging(0);
+    says::set_up_logging(0, mapfold_watch::colour_on_stderr());
     let place = args.next().unwrap_or_default();
     Some(match attend(&place, jobs) {
         Ok(()) => ExitCode::SUCCESS,

@@ -4,19 +4,24 @@
 use crate::Error;
 use crate::args::RunArgs;
 use mapfold_engine::{RunOptions, RunOutcome};
-use mapfold_plan::Reported;
-use mapfold_watch::{Align, MemberReport, MemoryReport, OutputReport, RunReport, StageReport, Table};
+use mapfold_watch::{MemberReport, MemoryReport, OutputReport, RunReport, StageReport};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Logs to stderr: `RUST_LOG`, else warnings, more with `-v`.
-pub fn set_up_logging(verbose: u8) {
+pub fn set_up_logging(verbose: u8, colour: bool) {
+    use tracing_subscriber::EnvFilter;
     let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env();
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).without_time().try_init();
+    let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
+    let filter = asked.map(|text| {
+        let understood = EnvFilter::try_new(&text);
+        understood.inspect_err(|e| eprintln!("warning: RUST_LOG={text:?} is not understood ({e}): it is ignored"))
+    });
+    let filter = filter.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
+    let _ = log.with_target(false).without_time().try_init();
 }
 
 /// Whether stderr is a terminal.
@@ -52,7 +57,7 @@ pub fn print_outcome(args: &RunArgs, outcome: &RunOutcome, opts: &RunOptions, co
         print_json(&all);
     } else {
         for r in &outcome.reports {
-            out(&table(r));
+            out(&crate::table::text(&r.values));
         }
     }
     if !args.quiet && !args.json {
@@ -109,28 +114,6 @@ fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
     r
 }
 
-/// A report as a table: objects by their fields, anything else one value a line.
-fn table(report: &Reported) -> String {
-    let Some(Value::Object(first)) = report.values.first() else {
-        return report.values.iter().map(|v| format!("{}\n", plain(v))).collect();
-    };
-    let simple: Vec<&String> = first.iter().filter(|(_, v)| !v.is_array() && !v.is_object()).map(|(k, _)| k).collect();
-    let mut t = Table::new(simple.iter().map(|_| Align::Right));
-    t.row(simple.iter().map(|k| k.as_str()));
-    for v in &report.values {
-        t.row(simple.iter().map(|k| plain(&v[k.as_str()])));
-    }
-    t.lines(0).iter().map(|l| format!("{l}\n")).collect()
-}
-
-fn plain(v: &Value) -> String {
-    match v {
-        Value::String(s) => s.clone(),
-        Value::Null => "-".into(),
-        other => other.to_string(),
-    }
-}
-
 /// Prints an error in a few lines: what, stage, place, remedy. Gives its exit code.
 pub fn print_error(e: &Error, color: bool) -> ExitCode {
     let (red, off) = if color { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
@@ -138,6 +121,32 @@ pub fn print_error(e: &Error, color: bool) -> ExitCode {
     let lines = [("stage", e.stage()), ("at", e.place()), ("try", e.remedy())];
     lines.iter().filter_map(|(n, v)| v.map(|v| (n, v))).for_each(|(n, v)| eprintln!("  {n}: {v}"));
     ExitCode::from(e.exit_code())
+}
+
+/// Prints what is wrong with a command line (or the help that was asked for), without secrets of URLs in it. Gives the
+/// exit code: 2, or 0 for help.
+pub fn print_usage_error(e: &clap::Error) -> ExitCode {
+    let plain = e.render().to_string();
+    let said = plain_words(e).unwrap_or_else(|| mapfold_store::redact(&plain));
+    if !e.use_stderr() || said == plain {
+        let _ = e.print(); // A closed pipe is no error of ours.
+        return ExitCode::from(e.exit_code() as u8);
+    }
+    let (red, off) = if mapfold_watch::colour_on_stderr() { ("\x1b[1;31m", "\x1b[0m") } else { ("", "") };
+    eprint!("{red}error:{off}{}", said.strip_prefix("error:").unwrap_or(&said));
+    ExitCode::from(2)
+}
+
+/// A value that its parser refused, told once: the parser's sentence names the value already.
+fn plain_words(e: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue, ErrorKind};
+    let (ErrorKind::ValueValidation, Some(ContextValue::String(arg))) = (e.kind(), e.get(ContextKind::InvalidArg))
+    else {
+        return None;
+    };
+    let why = std::error::Error::source(e)?.to_string();
+    let name = arg.split([' ', '[', '=']).find(|w| !w.is_empty())?.trim_matches(['<', '>', '[', ']', '.']);
+    Some(mapfold_store::redact(&format!("error: {name}: {why}\n\nFor more information, try '--help'.\n")))
 }
 
 /// The same for a job: `--json` gets it as JSON too, an interrupted one the line that goes on.

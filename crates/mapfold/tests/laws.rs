@@ -72,6 +72,57 @@ fn a_stencil_is_the_naive_one_on_odd_shapes_at_both_edges() {
 }
 
 #[test]
+fn a_stencil_does_not_see_the_borders_between_splits() {
+    for (rows, cols, splits) in [(3, 1100, 3), (1100, 3, 3), (520, 514, 4)] {
+        let (lab, input) = (Lab::new(), image(rows, cols, 5));
+        let (from, out) = (lab.raster(&literal(&input)).unwrap(), lab.loc("out.tif"));
+        let p = Plan::new(lab.stores().clone(), PlanOptions::default());
+        let job = |(): (), p: &Plan| {
+            p.raster::<f32>([&from])?.halo(1, Edge::Nodata).stencil(mean3).write(&out, GTiff::default())
+        };
+        let done = match splits {
+            4 => (job((), &p), mapfold::engine::run(&p, &Default::default()).unwrap()).1, // the Lab's small cuts take long
+            _ => lab.run(job, &()).unwrap(),
+        };
+        assert_eq!(done.stages[0].splits, splits, "{rows} x {cols}");
+        assert_near(&lab, &out, &naive_mean(&input, Edge::Nodata));
+    }
+}
+
+#[test]
+fn a_fold_over_many_splits_is_the_naive_one() {
+    let (lab, input) = (Lab::new(), image(2, 1700, 3));
+    let from = lab.raster(&literal(&input)).unwrap();
+    let job = |(): (), p: &Plan| {
+        let ones = |b: Block<f32>| {
+            let at = |i: usize| b.value(0, i / b.window().cols, i % b.window().cols);
+            (0..b.pixel_count()).filter_map(at).map(|v| (v as u8, 1u64)).collect::<Vec<_>>()
+        };
+        p.raster::<f32>([&from])?.flat_map(ones).combine::<Sum<u64>>().report("counts")
+    };
+    let done = lab.run(job, &()).unwrap();
+    assert!(done.stages[0].splits > 1);
+    let mut got: Vec<(u64, u64)> =
+        done.reports[0].values.iter().map(|v| (v[0].as_u64().unwrap(), v[1].as_u64().unwrap())).collect();
+    got.sort_unstable();
+    let mut want = std::collections::BTreeMap::<u64, u64>::new();
+    input.iter().flatten().flatten().for_each(|v| *want.entry(*v as u64).or_default() += 1);
+    assert_eq!(got, want.into_iter().collect::<Vec<_>>());
+}
+
+#[test]
+fn sums_beyond_64_bits_are_reported_to_the_last_digit() {
+    let lab = Lab::new();
+    let job = |(): (), p: &Plan| {
+        p.range(4).map(|n| (n / 3, if n < 3 { u64::MAX } else { 7 })).combine::<Sum<u64>>().report("sums")
+    };
+    let done = lab.run(job, &()).unwrap();
+    let mut texts: Vec<String> = done.reports[0].values.iter().map(ToString::to_string).collect();
+    texts.sort();
+    assert_eq!(texts, [r#"[0,"55340232221128654845"]"#, "[1,7]"], "3 x (2^64 - 1) has 66 bits");
+}
+
+#[test]
 fn halos_compose_as_if_each_stencil_had_run_alone() {
     for (first, second) in [(Edge::Nodata, Edge::Nearest), (Edge::Nearest, Edge::Nodata)] {
         let (lab, input) = (Lab::new(), image(7, 9, 2));

@@ -1,16 +1,17 @@
 //! The command line of `mapfold preview`.
 
 use super::{PreviewError, Ramp, RenderOptions, Stretch, choose_bands, read, render};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use mapfold::grid::DType;
 use mapfold::raster::{RasterSource, tiff};
-use mapfold::store::{Loc, Stores};
+use mapfold::store::{Loc, StoreError, Stores};
 
-/// Draws a raster as a PNG.
+/// Draw a raster as a PNG
 #[derive(clap::Args, Clone, Debug)]
 pub struct PreviewArgs {
     /// The raster; bands may be named behind it: scene.tif#4,3,2
     pub input: Loc,
-    /// The picture
+    /// The picture, a PNG
     #[arg(short, long, value_name = "FILE.png")]
     pub output: Loc,
     /// Longer side of the picture in pixels; small rasters are enlarged by a whole number
@@ -19,12 +20,13 @@ pub struct PreviewArgs {
     /// Bands to draw, by number or name: one, or red,green,blue
     #[arg(long, value_name = "LIST")]
     pub bands: Option<String>,
-    /// Darkest and brightest at these percentiles (of what is drawn) instead of the smallest and largest value
+    /// Darkest and brightest at these percentiles of what is drawn (2,98 when none are given) instead of the smallest
+    /// and largest value
     #[arg(long, value_name = "LOW,HIGH", num_args = 0..=1, require_equals = true, default_missing_value = "2,98",
           value_parser = Stretch::percentiles)]
     pub stretch: Option<Stretch>,
-    /// Colours of a single band: grey, viridis, magma, ndvi, terrain, blues, scl
-    #[arg(long, value_name = "NAME", value_parser = Ramp::named)]
+    /// Colours of a single band
+    #[arg(long, value_name = "NAME", value_parser = ramps())]
     pub ramp: Option<&'static Ramp>,
     /// Draw a colour bar (the default with --ramp)
     #[arg(long, overrides_with = "no_legend")]
@@ -37,12 +39,19 @@ pub struct PreviewArgs {
     pub overwrite: bool,
 }
 
+/// The ramps by name, for clap to list, complete and find the nearest of.
+fn ramps() -> impl TypedValueParser<Value = &'static Ramp> {
+    let value = |r: &'static Ramp| PossibleValue::new(r.name).help(r.about).hide(r.name == "gray");
+    PossibleValuesParser::new(Ramp::all().iter().map(value)).try_map(|name| Ramp::named(&name))
+}
+
 impl PreviewArgs {
     /// Reads, draws, writes; gives the number of bytes written.
     ///
     /// # Errors
     /// [`PreviewError`]: what cannot be read, drawn or written.
     pub fn run(&self, stores: &Stores) -> Result<u64, PreviewError> {
+        self.check_output(stores)?;
         let png = self.png(stores)?;
         let length = png.len() as u64;
         match self.overwrite {
@@ -50,6 +59,21 @@ impl PreviewArgs {
             false => stores.create(&self.output, png.into())?,
         }
         Ok(length)
+    }
+
+    /// A picture is a new file with the ending of one.
+    fn check_output(&self, stores: &Stores) -> Result<(), PreviewError> {
+        if !self.output.name().to_lowercase().ends_with(".png") {
+            return Err(PreviewError::Ending(self.output.clone()));
+        }
+        if stores.same_object(&self.input, &self.output) {
+            return Err(PreviewError::Itself(self.output.clone()));
+        }
+        stores.check_writable(&self.output)?;
+        match !self.overwrite && stores.exists(&self.output)? {
+            true => Err(StoreError::AlreadyExists { loc: self.output.to_string() }.into()),
+            false => Ok(()),
+        }
     }
 
     fn png(&self, stores: &Stores) -> Result<Vec<u8>, PreviewError> {
@@ -95,7 +119,7 @@ mod tests {
 
     #[test]
     fn wrong_values_name_what_would_be_right() {
-        assert!(parse(&["--ramp", "virdis"]).unwrap_err().contains("\"viridis\""));
+        assert!(parse(&["--ramp", "virdis"]).unwrap_err().contains("'viridis'"));
         assert!(parse(&["--stretch=9"]).unwrap_err().contains("--stretch=2,98"));
     }
 }

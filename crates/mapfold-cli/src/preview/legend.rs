@@ -1,4 +1,4 @@
-//! The colour bar under a picture: the ramp from low to high, with numbers at five places.
+//! The colour bar under a picture: the ramp from low to high, with round numbers under it.
 
 use super::font;
 use super::ramp::Ramp;
@@ -20,7 +20,7 @@ impl Legend {
     /// The picture with the bar under it, on white paper. Letters grow with the picture; a narrow picture is put on
     /// transparent ground as wide as the bar needs.
     pub fn under(&self, picture: Canvas) -> Canvas {
-        let dot = (picture.cols / 500).clamp(1, 6);
+        let dot = (picture.cols / 400).clamp(1, 6);
         let (bar, gap) = (10 * dot, 3 * dot);
         let cols = picture.cols.max(180);
         let strip = EDGE + bar + gap + font::HEIGHT * dot + EDGE;
@@ -49,26 +49,38 @@ impl Legend {
         if self.ramp.classes { (lo - 0.5, hi + 0.5) } else { (lo, hi) }
     }
 
-    /// Places (0 to 1) and their numbers: every class, or five places (three on a short bar).
+    /// Places (0 to 1) and their numbers: every class, or round numbers (fewer on a short bar).
     fn ticks(&self, width: usize) -> Vec<(f32, String)> {
         let (lo, hi) = self.range;
         if self.ramp.classes && hi - lo < 20.0 {
             let place = |class: i32| ((class as f32 - lo + 0.5) / (hi - lo + 1.0), class.to_string());
             return (lo.ceil() as i32..=hi as i32).map(place).collect();
         }
-        let n = if width >= 300 { 4 } else { 2 };
-        let tick = |i: i32| i as f32 / n as f32;
-        (0..=n).map(|i| (tick(i), number(lo * (1.0 - tick(i)) + hi * tick(i), self.range))).collect()
+        round_places(lo, hi, if width >= 300 { 6 } else { 3 })
     }
 }
 
-/// As many decimals as the range needs to tell five ticks apart: `0.35`, `1200`, `-3.5e7`.
-pub(super) fn number(value: f32, (lo, hi): (f32, f32)) -> String {
-    let span = (hi / 2.0 - lo / 2.0).abs() * 2.0;
-    if value.abs() >= 1e6 || (value != 0.0 && span < 1e-3) {
+/// Places (0 to 1) of round numbers from `lo` to `hi`, at most about `most`: steps of 1, 2 or 5 times a power of ten.
+pub(super) fn round_places(lo: f32, hi: f32, most: usize) -> Vec<(f32, String)> {
+    // In f64, so that the span of two f32 cannot overflow.
+    let (low, high) = (f64::from(lo), f64::from(hi));
+    let rough = (high - low) / most as f64;
+    let power = 10f64.powf(rough.log10().floor());
+    let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|n| n * power).find(|s| *s >= rough * 0.999).unwrap_or(rough);
+    let (first, last) = ((low / step - 1e-6).ceil() as i64, (high / step + 1e-6).floor() as i64);
+    let place = |i: i64| {
+        let value = i as f64 * step;
+        (((value - low) / (high - low)).clamp(0.0, 1.0) as f32, number(value as f32, step as f32))
+    };
+    (first..=last).map(place).collect()
+}
+
+/// As many decimals as steps of this size need: `0.35`, `1200`, `-3.5e7`.
+pub(super) fn number(value: f32, step: f32) -> String {
+    if value.abs() >= 1e6 || (value != 0.0 && step < 1e-4) {
         return format!("{value:.1e}");
     }
-    let decimals = (0..5).find(|d| span >= 20.0 / 10f32.powi(*d)).unwrap_or(5) as usize;
+    let decimals = (-step.log10().floor()).clamp(0.0, 5.0) as usize;
     let text = format!("{value:.decimals$}");
     // No minus before a zero that is only rounding.
     if text.trim_start_matches('-').chars().all(|c| matches!(c, '0' | '.')) { text.replace('-', "") } else { text }

@@ -69,6 +69,12 @@ pub enum PreviewError {
     /// Numbers after `--stretch` that make no range.
     #[error("{0:?} is no range of percentiles; give two from 0 to 100, for example --stretch=2,98")]
     Stretch(String),
+    /// A picture under the name of something else.
+    #[error("{0}: pictures are PNG files; give a name that ends in .png")]
+    Ending(mapfold::store::Loc),
+    /// The raster itself as the picture.
+    #[error("{0}: the picture would replace the raster that it shows; choose another name")]
+    Itself(mapfold::store::Loc),
     /// The raster cannot be read.
     #[error(transparent)]
     Raster(Box<mapfold::raster::RasterError>),

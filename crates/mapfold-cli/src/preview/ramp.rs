@@ -107,6 +107,11 @@ impl Ramp {
     /// The default: black to white.
     pub const GREY: &'static Ramp = &RAMPS[0];
 
+    /// Every ramp, the default first; the last is another spelling of it.
+    pub fn all() -> &'static [Ramp] {
+        &RAMPS
+    }
+
     /// All names, the default first.
     pub fn names() -> impl Iterator<Item = &'static str> {
         RAMPS.iter().map(|r| r.name).filter(|n| *n != "gray")

@@ -154,12 +154,23 @@ fn the_legend_stands_under_the_picture_with_ends_of_the_ramp_and_ink() {
 }
 
 #[test]
-fn legend_numbers_have_the_decimals_that_the_range_needs() {
+fn legend_numbers_have_the_decimals_that_their_steps_need() {
     use super::legend::number;
-    let shown =
-        [(0.35, (-0.2, 0.9)), (-0.001, (-0.2, 0.9)), (1234.4, (0.0, 10000.0)), (3.5, (0.0, 14.0)), (2.5e7, (0.0, 5e7))];
-    let texts = shown.map(|(v, range)| number(v, range));
-    assert_eq!(texts, ["0.35", "0.00", "1234", "3.5", "2.5e7"]);
+    let shown = [(0.35, 0.05), (-0.001, 0.2), (1200.0, 200.0), (3.5, 0.5), (2.5e7, 1e7)];
+    assert_eq!(shown.map(|(v, step)| number(v, step)), ["0.35", "0.0", "1200", "3.5", "2.5e7"]);
+}
+
+#[test]
+fn legend_places_are_round_numbers_inside_the_range() {
+    use super::legend::round_places;
+    let texts = |lo, hi, most| round_places(lo, hi, most).into_iter().map(|p| p.1).collect::<Vec<_>>().join(" ");
+    assert_eq!(texts(-0.2, 0.9, 6), "-0.2 0.0 0.2 0.4 0.6 0.8");
+    assert_eq!(texts(0.53, 0.78, 6), "0.55 0.60 0.65 0.70 0.75");
+    assert_eq!(texts(0.0, 255.0, 6), "0 50 100 150 200 250");
+    assert_eq!(texts(0.0, 10_000.0, 3), "0 5000 10000");
+    assert!(round_places(f32::MIN, f32::MAX, 6).iter().all(|p| (0.0..=1.0).contains(&p.0)));
+    let zero = &round_places(-0.2, 0.9, 6)[1];
+    assert!((zero.0 - 0.2 / 1.1).abs() < 1e-6);
 }
 
 #[test]

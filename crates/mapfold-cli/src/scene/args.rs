@@ -3,23 +3,23 @@
 use super::{Band, SceneError, SceneSpec};
 use mapfold::store::Loc;
 
-/// Makes synthetic Sentinel-2-like scenes: one folder per date, one file per band.
+/// Make synthetic Sentinel-2-like scenes: one folder per date, one COG per band
 #[derive(clap::Args, Clone, Debug)]
 pub struct SceneArgs {
-    /// Where the scenes go
+    /// Where the scenes go; made when it is not there
     #[arg(value_name = "FOLDER")]
     pub out: Loc,
-    /// Rows and columns
+    /// Edge of the square scene, 10 m pixels
     #[arg(long, default_value_t = 2048, value_name = "PIXELS")]
     pub size: usize,
     /// Same seed, same pixels
-    #[arg(long, default_value_t = 7)]
+    #[arg(long, default_value_t = 7, value_name = "N")]
     pub seed: u64,
-    /// Bands: B02, B03, B04, B08, SCL
+    /// Which bands
     #[arg(long, default_value = "B02,B03,B04,B08,SCL", value_name = "LIST")]
     pub bands: String,
     /// How many dates, spread over a year
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_name = "N")]
     pub dates: usize,
     /// Leave a wedge at the left edge empty (value 0), as at the border of a swath
     #[arg(long)]

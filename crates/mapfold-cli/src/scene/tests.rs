@@ -141,20 +141,6 @@ fn what_cannot_be_made_is_refused_by_name() {
     assert_eq!(SceneSpec::all(8, 7, 0, false), Err(SceneError::Dates(0)));
 }
 
-#[test]
-#[ignore = "a measurement: cargo test --release -- --ignored --nocapture speed"]
-fn speed_of_one_core() {
-    let spec = scene(10980);
-    for band in Band::ALL {
-        let began = std::time::Instant::now();
-        let w = Window { row: 0, col: 0, rows: 2048, cols: 2048 };
-        let sum: u64 = w.tiles(Shape { rows: 512, cols: 512 }).map(|t| u64::from(window(&spec, band, t)[0])).sum();
-        let rate = w.pixels() as f64 / began.elapsed().as_secs_f64() / 1e6;
-        assert!(sum > 0 && rate > 15.0, "{band:?}: {rate:.1} MPix/s");
-        std::io::Write::write_all(&mut std::io::stderr(), format!("{band:?} {rate:.1} MPix/s\n").as_bytes()).unwrap();
-    }
-}
-
 const PINNED: [[u16; 6]; 5] = [
     [3405, 3337, 3224, 3113, 3039, 2910],
     [3554, 3401, 3337, 3223, 3101, 3038],

@@ -143,7 +143,7 @@ impl RasterVerbs for Plan {
         let first =
             opened.iter().flatten().next().ok_or_else(|| Error::usage("a raster flow needs at least one file"))?;
         check_grids(first, &opened)?;
-        let crop = crop_of(first, &options)?;
+        let crop = crop_of(self, first, &options)?;
         let grid = Arc::new(first.meta().geobox.crop(crop));
         let domain = RasterDomain {
             superblock: superblock(first, &grid, self.options().tile)?,
@@ -185,7 +185,9 @@ pub fn input(e: RasterError) -> Error {
         }
         RasterError::Header { .. } => Some("fetch the file again, or look at it with gdalinfo"),
         RasterError::Request { .. } => Some("`mapfold info FILE` shows what is there"),
-        RasterError::NotARaster { .. } => Some("give a TIFF or COG file"),
+        RasterError::NotARaster { .. } => {
+            Some("give a TIFF or COG; other rasters convert with gdal_translate -of COG IN OUT")
+        }
         RasterError::NoBand { .. } => Some("`mapfold info FILE` lists the bands"),
         _ => None,
     };
@@ -222,7 +224,7 @@ fn check_grids(first: &OpenRaster, all: &[Vec<OpenRaster>]) -> Result<()> {
 }
 
 /// The pixels asked for: a window, a box, or everything.
-fn crop_of(first: &OpenRaster, options: &ReadOptions) -> Result<Window> {
+fn crop_of(plan: &Plan, first: &OpenRaster, options: &ReadOptions) -> Result<Window> {
     let geobox = &first.meta().geobox;
     let whole = geobox.shape.window();
     let asked = match (options.window, options.bbox) {
@@ -232,10 +234,22 @@ fn crop_of(first: &OpenRaster, options: &ReadOptions) -> Result<Window> {
         (None, None) => return Ok(whole),
     };
     let crop = asked.intersect(whole);
+    let loc = first.source.loc();
     if crop.is_empty() {
-        let what =
-            format!("{}: the window asked for ({asked}) has no pixel of the image ({whole})", first.source.loc());
-        return Err(Error::usage(what));
+        let [w, s, e, n] = geobox.bounds();
+        let what = match options.bbox {
+            Some([west, south, east, north]) => format!(
+                "{loc}: the box {west},{south},{east},{north} touches no pixel; the image has {w},{s},{e},{n} \
+                 (west, south, east, north)"
+            ),
+            None => format!("{loc}: the window asked for ({asked}) has no pixel of the image ({whole})"),
+        };
+        return Err(
+            Error::usage(what).with_remedy("`mapfold info FILE` shows size and bounds, in the units of the CRS")
+        );
+    }
+    if options.window.is_some() && crop != asked {
+        plan.warn(format!("{loc}: the window reaches beyond the image: {crop} of {asked} are used"));
     }
     Ok(crop)
 }

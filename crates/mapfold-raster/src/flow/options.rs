@@ -1,5 +1,6 @@
 //! The option groups that all readers and all writers share.
 
+use crate::write::options::named;
 use crate::write::{BigTiff, Compress, Format, MaskChoice, Overviews, Predictor, Resampling, WriteOptions};
 use mapfold_grid::{DType, Window};
 use serde::{Deserialize, Serialize};
@@ -14,17 +15,7 @@ pub enum Scale {
     Raw,
 }
 
-impl std::str::FromStr for Scale {
-    type Err = String;
-
-    fn from_str(s: &str) -> Result<Self, String> {
-        match s {
-            "auto" => Ok(Scale::Auto),
-            "raw" => Ok(Scale::Raw),
-            _ => Err(format!("scale {s:?}: auto or raw")),
-        }
-    }
-}
+named!(Scale, "scale", Auto => ["auto"], Raw => ["raw"]);
 
 /// What all raster readers understand; handed to the plan by the command line ([`mapfold_plan::Plan::set`]).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -100,14 +100,16 @@ pub(crate) fn parse(file: &mut dyn HeaderBytes) -> Result<Header, Fault> {
 
 fn parse_start(file: &mut dyn HeaderBytes) -> Result<(Layout, u64), Fault> {
     let size = file.size();
-    if size < 8 {
-        return Err(Fault::NotTiff(format!("it has only {size} bytes")));
+    match size {
+        0 => return Err(Fault::NotTiff("it is empty".into())),
+        1..8 => return Err(Fault::NotTiff(format!("it has only {size} bytes"))),
+        _ => {}
     }
     let head = read_one(file, 0..size.min(16))?;
     let big_endian = match &head[..2] {
         b"II" => false,
         b"MM" => true,
-        other => return Err(Fault::NotTiff(format!("it begins with {}", shown(other)))),
+        _ => return Err(Fault::NotTiff(looks_like(&head))),
     };
     let classic = Layout { big_endian, big_tiff: false };
     match classic.uint(&head[2..4]) {
@@ -120,8 +122,27 @@ fn parse_start(file: &mut dyn HeaderBytes) -> Result<(Layout, u64), Fault> {
     }
 }
 
-fn shown(bytes: &[u8]) -> String {
-    format!("\"{}\"", bytes.escape_ascii())
+/// What a file is, by its first bytes, as far as people hand it over under the name of a TIFF.
+fn looks_like(head: &[u8]) -> String {
+    const KNOWN: [(&[u8], &str); 13] = [
+        (b"\x89PNG", "a PNG file"),
+        (b"\xff\xd8\xff", "a JPEG file"),
+        (b"\0\0\0\x0cjP", "a JPEG 2000 file"),
+        (b"\xff\x4f\xff\x51", "a JPEG 2000 code stream"),
+        (b"\x89HDF", "an HDF5 or NetCDF 4 file"),
+        (b"CDF", "a NetCDF file"),
+        (b"GRIB", "a GRIB file"),
+        (b"PK\x03\x04", "a ZIP file"),
+        (b"\x1f\x8b", "a gzip file"),
+        (b"PAR1", "a Parquet file"),
+        (b"%PDF", "a PDF file"),
+        (b"RIFF", "a WebP file"),
+        (b"<", "an HTML or XML page"),
+    ];
+    match KNOWN.iter().find(|(magic, _)| head.starts_with(magic)) {
+        Some((_, what)) => format!("it looks like {what}"),
+        None => format!("it begins with \"{}\"", head[..head.len().min(4)].escape_ascii()),
+    }
 }
 
 fn read_one(file: &mut dyn HeaderBytes, range: Range<u64>) -> Result<Bytes, Fault> {

@@ -19,7 +19,7 @@ mod geo;
 mod ifd;
 mod level;
 mod place;
-mod predict;
+pub(crate) mod predict;
 mod remote;
 mod tags;
 

@@ -289,6 +289,11 @@ fn check_blocks(image: Shape, tile: usize, superblock: Shape) -> Result<(), Rast
 fn check_effort(options: &WriteOptions) -> Result<i32, RasterError> {
     let effort = options.level.unwrap_or(options.compress.default_level());
     let (low, high) = match options.compress {
+        Compress::None if options.level.is_some_and(|l| l != 0) => {
+            return Err(wrong(format!(
+                "compression level {effort} means nothing without compression; leave --level out"
+            )));
+        }
         Compress::None => return Ok(0),
         Compress::Deflate => (1, 12),
         Compress::Zstd => (1, 22),

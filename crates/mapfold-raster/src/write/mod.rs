@@ -42,7 +42,7 @@ mod ifd;
 mod index;
 mod layout;
 mod metadata;
-mod options;
+pub(crate) mod options;
 mod overview;
 mod part;
 mod predictor;

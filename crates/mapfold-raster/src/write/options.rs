@@ -4,10 +4,14 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Gives an enum its names for [`std::str::FromStr`] and [`std::fmt::Display`]; the first name of a variant is the
-/// one that is shown.
+/// Gives an enum its names for [`std::str::FromStr`] and [`std::fmt::Display`], and as `CHOICES` for the command line;
+/// the first name of a variant is the one that is shown.
 macro_rules! named {
     ($t:ident, $what:literal, $($variant:ident => [$first:literal $(, $other:literal)*]),+) => {
+        impl $t {
+            /// The names of every variant: the one that is shown, then others that are understood.
+            pub const CHOICES: &'static [&'static [&'static str]] = &[$(&[$first $(, $other)*]),+];
+        }
         impl std::str::FromStr for $t {
             type Err = String;
             fn from_str(s: &str) -> Result<Self, String> {
@@ -24,6 +28,8 @@ macro_rules! named {
         }
     };
 }
+
+pub(crate) use named;
 
 /// The kind of TIFF.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

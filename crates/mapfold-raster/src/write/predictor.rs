@@ -1,10 +1,12 @@
 //! Predictors 2 and 3 of TIFF on one codec tile of one band, to little-endian bytes and back.
 //!
 //! Forward is the hot path of writing: one pass from values to predicted bytes, compiled for several instruction
-//! sets. Backward serves only the coarse levels, which read this writer's own tiles. Bytes always come out as on
+//! sets. Backward serves only the coarse levels, which read this writer's own tiles; it is the reader's. Bytes always come out as on
 //! a little-endian machine, whatever this one is.
 
+use crate::PixelsMut;
 use crate::cast::bits;
+use crate::tiff::predict::{undo_float, undo_horizontal};
 use mapfold_grid::Pixel;
 
 /// Writes `values` (rows of `width`) to `out`, which has room for exactly their bytes.
@@ -68,52 +70,23 @@ macro_rules! float_predictor {
 float_predictor!(u32, 4, float4);
 float_predictor!(u64, 8, float8);
 
-/// The values of `bytes` (changed in place on the way), one tile with rows of `width`.
+/// The values of `bytes` (changed in place on the way), one tile with rows of `width`: with the reader's own predictors.
 pub(crate) fn undo<T: Pixel>(bytes: &mut [u8], width: usize, predictor: u16, out: &mut [T]) {
     let size = size_of::<T>();
+    let mut room = vec![0; if predictor == 3 { width * size } else { 0 }];
     for (row, out) in bytes.chunks_exact_mut(width * size).zip(out.chunks_exact_mut(width)) {
         match predictor {
-            1 => read_row(row, out),
-            2 => undo_horizontal(row, out),
-            _ => undo_float(row, out),
-        }
-    }
-}
-
-fn read_row<T: Pixel>(row: &[u8], out: &mut [T]) {
-    row.chunks_exact(size_of::<T>()).zip(out).for_each(|(b, o)| *o = T::from_le(b));
-}
-
-fn undo_horizontal<T: Pixel>(row: &mut [u8], out: &mut [T]) {
-    macro_rules! sum {
-        ($t:ty, $n:literal) => {{
-            let mut acc: $t = 0;
-            for s in row.as_chunks_mut::<$n>().0 {
-                acc = acc.wrapping_add(<$t>::from_le_bytes(*s));
-                *s = acc.to_le_bytes();
+            1 => {
+                row.chunks_exact(size).zip(out).for_each(|(b, o)| *o = T::from_le(b));
+                continue;
             }
-        }};
-    }
-    match size_of::<T>() {
-        1 => sum!(u8, 1),
-        2 => sum!(u16, 2),
-        4 => sum!(u32, 4),
-        _ => sum!(u64, 8),
-    }
-    read_row(row, out);
-}
-
-fn undo_float<T: Pixel>(row: &mut [u8], out: &mut [T]) {
-    let mut acc = 0u8;
-    for b in row.iter_mut() {
-        acc = acc.wrapping_add(*b);
-        *b = acc;
-    }
-    let (size, width) = (size_of::<T>(), out.len());
-    let mut value = [0u8; 8];
-    for (i, o) in out.iter_mut().enumerate() {
-        (0..size).for_each(|k| value[k] = row[(size - 1 - k) * width + i]);
-        *o = T::from_le(&value[..size]);
+            2 => undo_horizontal(row, size, 1, false),
+            _ => undo_float(row, size, 1, &mut room),
+        }
+        // Native bytes by now.
+        if let Some(bytes) = PixelsMut::of(out).bytes_mut(0..width) {
+            bytes.copy_from_slice(row);
+        }
     }
 }
 

@@ -1,0 +1,100 @@
+//! The examples under each `--help`: whole sessions of a shell that work when they are pasted into an empty folder.
+//!
+//! Kept in one place because a test runs them all (`tests/tests/help.rs`). Lines stay below 80 characters.
+
+/// `mapfold --help`: from nothing to a picture.
+pub const MAPFOLD: &str = "\
+mapfold gen scene s2 --size 1024
+cd s2/S2_20230108
+mapfold info B04.tif
+mapfold run ndvi --red B04.tif --nir B08.tif --out ndvi.tif
+mapfold run stats ndvi.tif
+mapfold preview ndvi.tif -o ndvi.png --ramp ndvi";
+
+/// `mapfold run ndvi --help`
+pub const NDVI: &str = "\
+mapfold gen scene s2 --size 1024 --bands B04,B08
+cd s2/S2_20230108
+mapfold run ndvi --red B04.tif --nir B08.tif --out ndvi.tif --explain
+mapfold run ndvi --red B04.tif --nir B08.tif --out ndvi.tif
+mapfold run ndvi --red B04.tif --nir B08.tif --out corner.tif \\
+  --window 0,0,256,256 --format gtiff --compress deflate
+A band of a file with several: --red scene.tif#B04 or --red scene.tif#4";
+
+/// `mapfold run stats --help`
+pub const STATS: &str = "\
+mapfold gen scene s2 --size 1024 --bands B04
+mapfold run stats s2/S2_20230108/B04.tif
+mapfold run stats s2/S2_20230108/B04.tif --histogram 20
+mapfold run stats s2/S2_20230108/B04.tif --json > stats.json";
+
+/// `mapfold info --help`
+pub const INFO: &str = "\
+mapfold gen scene s2 --size 512 --bands B04
+mapfold info s2/S2_20230108/B04.tif
+mapfold info s2/S2_20230108/B04.tif --json > B04.json";
+
+/// `mapfold preview --help`
+pub const PREVIEW: &str = "\
+mapfold gen scene s2 --size 512 --bands B08,SCL
+cd s2/S2_20230108
+mapfold preview B08.tif -o grey.png --stretch
+mapfold preview B08.tif -o colours.png --stretch=1,99 --ramp viridis
+mapfold preview SCL.tif -o classes.png --ramp scl --size 500
+Bands of a file with several: mapfold preview scene.tif#B04,B03,B02 ...";
+
+/// `mapfold gen scene --help`
+pub const SCENE: &str = "\
+mapfold gen scene s2 --size 1024
+mapfold gen scene year --size 256 --dates 12 --bands B04,B08,SCL
+mapfold gen scene edge --size 512 --bands B04,B08 --nodata-wedge";
+
+/// `mapfold new --help`
+pub const NEW: &str = "\
+mapfold new my-job --mapfold ~/mapfold
+cd my-job
+cargo test";
+
+/// `mapfold completion --help`
+pub const COMPLETION: &str = "\
+mkdir -p ~/.local/share/bash-completion/completions ~/.config/fish/completions
+mapfold completion bash > ~/.local/share/bash-completion/completions/mapfold
+mapfold completion fish > ~/.config/fish/completions/mapfold.fish
+For zsh, into a folder of $fpath: mapfold completion zsh > _mapfold";
+
+/// `mapfold man --help`
+pub const MAN: &str = "\
+mapfold man ~/.local/share/man/man1
+Then: man mapfold, man mapfold-run-ndvi";
+
+const EXIT: &str = "\
+Exit codes:
+  0    done
+  1    the job failed; no output became visible
+  2    the command is wrong
+  3    an input or output cannot be used
+  4    done, with splits left out as --on-error skip allows
+  130  stopped by Ctrl-C
+  143  stopped by TERM";
+
+const ENVIRONMENT: &str = "\
+Environment:
+  MAPFOLD_MEMORY_LIMIT     as --memory-limit
+  MAPFOLD_HTTP_RETRIES     how often a failed HTTP request is tried again
+  RUST_LOG                 what to log, for example debug; goes before -v
+  NO_COLOR, CLICOLOR_FORCE colours never, always";
+
+/// Lines as they stand under a help text: commands, then (without indentation) notes.
+pub fn text(lines: &str) -> String {
+    format!("Examples:\n{}", indented(lines))
+}
+
+/// The same lines indented, as [`mapfold::Builtin::examples`] wants them.
+pub fn indented(lines: &str) -> String {
+    lines.lines().map(|l| format!("  {l}")).collect::<Vec<_>>().join("\n")
+}
+
+/// What `mapfold --help` says more than `-h`.
+pub fn long() -> String {
+    format!("{}\n\n{EXIT}\n\n{ENVIRONMENT}", text(MAPFOLD))
+}
