@@ -92,7 +92,7 @@ impl Coordinator {
     /// Suspects that wait for a solo member.
     #[must_use]
     pub fn waiting_suspects(&self) -> u64 {
-        self.stages.values().map(|stage| stage.waiting_suspects()).sum()
+        self.stages.values().map(crate::stage::Stage::waiting_suspects).sum()
     }
 
     pub(crate) fn lose(&mut self, member: MemberId, out: &mut Vec<Action>) {

@@ -78,7 +78,7 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
     let (control, said) = Remote::new();
     let writer = std::thread::spawn({
         let conn = line.conn.clone();
-        move || send_all(&said, conn)
+        move || send_all(&said, &conn)
     });
     let told = plan.fingerprint(&serde_json::from_str(&orders.params)?);
     if told != orders.fingerprint {
@@ -155,7 +155,7 @@ impl Control for Remote {
 }
 
 /// Sends what is queued, many words in one write; a line that takes nothing more is a line that is cut.
-fn send_all(said: &Receiver<Said>, conn: Conn) {
+fn send_all(said: &Receiver<Said>, conn: &Conn) {
     if let Err(e) = send_queue(said, conn.clone()) {
         end_fenced(&format!("the line to the coordinator is cut ({e})"));
     }

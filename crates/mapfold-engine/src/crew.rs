@@ -38,7 +38,7 @@ pub struct Ended {
 
 impl Ended {
     fn last_line(&self) -> &str {
-        self.tail.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or("(nothing)")
+        self.tail.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default()
     }
 }
 
@@ -240,7 +240,11 @@ impl Hall {
             return Ok(());
         }
         let what = format!("members die before they finish a split, the last by {}", ended.how);
-        Err(Error::job(what).with_remedy(format!("its log ends with: {}", ended.last_line())))
+        let error = Error::job(what);
+        Err(match ended.last_line() {
+            "" => error,
+            last => error.with_remedy(format!("its log ends with: {last}")),
+        })
     }
 
     /// Waits until the members have left, and ends those that have not.

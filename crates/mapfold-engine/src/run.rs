@@ -141,7 +141,7 @@ impl<'a> Run<'a> {
         }
         let served = match self.opts.crew.clone() {
             None => self.serve_here(),
-            Some(crew) => self.serve_crew(crew),
+            Some(crew) => self.serve_crew(&crew),
         };
         served.map_err(Failed::internal)?;
         self.shell.take_failure().map_or(Ok(()), Err)
@@ -171,7 +171,7 @@ impl<'a> Run<'a> {
     }
 
     /// Members in processes of their own.
-    fn serve_crew(&mut self, crew: Arc<dyn Crew>) -> Result<()> {
+    fn serve_crew(&mut self, crew: &Arc<dyn Crew>) -> Result<()> {
         let members = self.opts.workers.max(1) as u32;
         let orders = Orders { flights: crew.folder(), ..self.orders() };
         let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, orders, members);

@@ -153,7 +153,11 @@ impl Shell {
             let (label, place) = (self.places)(*stage, *split);
             let what = format!("the process that worked on split {split} alone was {how}, twice");
             let error = Error::job(what).at_stage(label).at_place(place);
-            inner.errors.insert((*stage, *split), error.with_remedy(format!("its log ends with: {log}")));
+            let error = match log {
+                "" => error,
+                last => error.with_remedy(format!("its log ends with: {last}")),
+            };
+            inner.errors.insert((*stage, *split), error);
         }
         drop(inner);
         let failure = Failure::new(FailureKind::Crash, format!("its process was {how}"));

@@ -122,11 +122,11 @@ impl Streams {
     ///
     /// # Errors
     /// Those of the store.
-    pub fn append(&self, unit: u64, part: Part) -> Result<PartRecord> {
+    pub fn append(&self, unit: u64, part: &Part) -> Result<PartRecord> {
         let sizes: Vec<(u32, u64)> = part.segments.iter().map(|(stream, b)| (*stream, b.len() as u64)).collect();
         let offsets = self.turn().place(&sizes);
         let file = |stream: u32| Ok(self.files[stream as usize].clone());
-        write_part(unit, &part, &offsets, &file).map_err(|e| about_output(e, &self.output))
+        write_part(unit, part, &offsets, &file).map_err(|e| about_output(e, &self.output))
     }
 
     /// Whether the bytes of a record are really there, as they were.

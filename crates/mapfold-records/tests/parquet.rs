@@ -80,6 +80,6 @@ fn what_is_wrong_is_said() {
     let table = ParquetTable::open(&input, None, &[]).unwrap();
     let mut short = table.fetch(&input, 0).unwrap();
     short[1] = short[1].slice(..short[1].len() / 2);
-    let read = table.read(0, short).and_then(|batches| batches.collect::<Result<Vec<_>, _>>());
+    let read = table.read(0, short).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     assert!(format!("{:?}", read.unwrap_err()).contains("row group 0"));
 }

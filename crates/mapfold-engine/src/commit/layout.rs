@@ -147,7 +147,7 @@ impl PoolUnits<'_> {
         let cx = Cx::new(rooms);
         cx.set_split(unit);
         let part = crate::guard::guarded(|| make(unit, &cx))?;
-        self.streams.append(unit, part)
+        self.streams.append(unit, &part)
     }
 }
 
