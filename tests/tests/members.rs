@@ -3,7 +3,6 @@
 
 use mapfold_tests::Desk;
 use mapfold_tests::desk::{Running, children};
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -153,5 +152,5 @@ fn ctrl_c_leaves_no_process_and_no_output() {
     assert!(began.elapsed() < Duration::from_secs(10), "slow to stop: {ran}");
     assert!(!members.iter().any(|pid| lives(*pid)), "a member lives: {ran}");
     assert_eq!(desk.names(), [".out.tif.mapfold"], "nothing is visible");
-    assert!(PathBuf::from(desk.path(".out.tif.mapfold")).exists());
+    assert!(desk.path(".out.tif.mapfold").exists());
 }
