@@ -11,7 +11,7 @@ fn trial(desk: &Desk, args: &str) -> Ran {
 }
 
 /// The numbers that came out.
-fn numbers(ran: Ran) -> Vec<u64> {
+fn numbers(ran: &Ran) -> Vec<u64> {
     let report = ran.json()["numbers"].clone();
     let mut all: Vec<u64> = report.as_array().unwrap().iter().map(|n| n.as_u64().unwrap()).collect();
     all.sort_unstable();
@@ -28,7 +28,7 @@ fn deadly_splits_are_named_and_the_rest_is_complete() {
         let ran = trial(&desk, &format!("{job} --on-error quarantine --max-bad-splits 2 --json"));
         assert_eq!(ran.code, 4, "committed, with parts left out: {ran}");
         let expected: Vec<u64> = (0..200).filter(|n| ![7, 113].contains(n)).collect();
-        assert_eq!(numbers(ran), expected, "exactly those two are missing after {harm}");
+        assert_eq!(numbers(&ran), expected, "exactly those two are missing after {harm}");
         // Not allowed: no result, and the culprit by name.
         let ran = trial(&desk, &job).with_stage();
         assert_eq!(ran.code, 1, "{ran}");
@@ -43,7 +43,7 @@ fn a_split_that_hangs_is_ended_by_its_deadline() {
     let job = format!("--splits 40 --bad 5 --harm hang --split-timeout 1 {PSEUDO}");
     let ran = trial(&desk, &format!("{job} --on-error skip --max-bad-splits 1 --json"));
     assert_eq!(ran.code, 4, "{ran}");
-    assert_eq!(numbers(ran), (0..40).filter(|n| *n != 5).collect::<Vec<_>>());
+    assert_eq!(numbers(&ran), (0..40).filter(|n| *n != 5).collect::<Vec<_>>());
 }
 
 #[test]
