@@ -148,6 +148,10 @@ fn a_list_over_http_names_what_lies_beside_it() {
         assert_eq!((&row["mean"], &row["count"]), (&same["mean"], &same["count"]));
     }
     assert_eq!(got["bands"][1]["file"], format!("{at}/far.tif?token=REDACTED"));
+    // Whoever serves a list does not choose what is read from this machine's disk.
+    let files = [("/bad.txt".to_string(), b"file:///etc/hostname\n".to_vec())];
+    let bad = serve(Site::Files(files.into()));
+    desk.run(&format!("run stats @{bad}/bad.txt")).refused(3, &["bad.txt", "line 1", "a file of this machine"]);
     desk.run(&format!("run stats {at}/x/*.tif")).refused(3, &["/x/*.tif", "HTTP cannot list", "@FILE"]).with_remedy();
 }
 
