@@ -18,6 +18,7 @@ use crate::worker;
 use crate::{guard, measure, space};
 use mapfold_coord::events::Outcome;
 use mapfold_coord::{Coordinator, Costs, JobEvent, JobId, MemberId, Policy, SplitId, StageId, StageSpec};
+use mapfold_plan::exchange::Stored;
 use mapfold_plan::memory::StageMemory;
 use mapfold_plan::{Domain, Error, Kind, PartRecord, Plan, Reported, Result, Stage, StageKind};
 use std::collections::BTreeMap;
@@ -77,6 +78,8 @@ fn ended(opts: &RunOptions, usage: &measure::Usage, done: &Result<RunOutcome, Fa
 /// A stage of the run, and what an earlier run had done of it.
 struct StageRun {
     id: StageId,
+    /// What an earlier run has exchanged: of the map side of a durable exchange.
+    pieces: Vec<Stored>,
     stage: Arc<dyn Stage>,
     streams: Option<Arc<Streams>>,
     resumed: u64,
@@ -106,13 +109,14 @@ impl<'a> Run<'a> {
         let memory = plan_memory(&stages, opts)?;
         announce(opts, job_id);
         let mut commit = Commit::open(plan, job_id, opts).map_err(Failed::of_output)?;
-        let ready = check_space(plan, &commit).and_then(|()| take_up(opts, &stages, &memory, &mut commit));
+        let mut scratch = scratch(plan, opts, &commit.job().unwrap_or(job_id));
+        let ready = check_space(plan, &commit).and_then(|()| take_up(opts, &stages, &memory, &mut commit, &scratch));
         match ready.and_then(|(stages, specs)| Ok((shell(opts, &stages, specs)?, stages))) {
             Ok((shell, stages)) => {
-                let scratch = scratch(plan, opts, &job_id);
                 Ok(Run { plan, opts, job_id, shell, stages, memory, commit, replaced: 0, scratch, spilled: 0 })
             }
             Err(e) => {
+                scratch.keep(); // Nothing in it is this run's.
                 commit.leave(false);
                 Err(Failed::of_output(e))
             }
@@ -121,7 +125,12 @@ impl<'a> Run<'a> {
 
     fn go(mut self, began: Instant) -> Result<RunOutcome, Failed> {
         let served = self.serve();
-        self.scratch.remove(); // Before its folder is published or left.
+        match &served {
+            Err(f) if self.opts.crew.is_some() && f.error.is_resumable() && self.commit.job().is_some() => {
+                self.scratch.keep();
+            }
+            _ => self.scratch.remove(), // Before its folder is published or left.
+        }
         let finished = served.and_then(|()| self.publish().map_err(Failed::of_output));
         match finished {
             Ok(outputs) => Ok(self.outcome(began, outputs)?),
@@ -136,7 +145,8 @@ impl<'a> Run<'a> {
     }
 
     fn serve(&mut self) -> Result<(), Failed> {
-        if self.commit.outputs.len() == self.stages.len() && self.commit.is_decided() {
+        let reports = self.stages.iter().any(|s| s.stage.kind() == StageKind::Report);
+        if self.commit.is_decided() && !reports {
             return Ok(());
         }
         let served = match self.opts.crew.clone() {
@@ -353,7 +363,9 @@ fn shell(opts: &RunOptions, stages: &[StageRun], specs: Vec<StageSpec>) -> Resul
     let known: Vec<Role> = stages.iter().map(|s| role(s.stage.as_ref())).collect();
     let roles = move |stage: StageId| known[stage.0 as usize];
     let told = (Box::new(places) as Places, Box::new(roles) as Roles);
-    Ok(Arc::new(Shell::new(coordinator, streams, told, opts.events.clone())))
+    let shell = Shell::new(coordinator, streams, told, opts.events.clone());
+    stages.iter().for_each(|s| shell.recall(role(s.stage.as_ref()), s.pieces.clone()));
+    Ok(Arc::new(shell))
 }
 
 fn check_space(plan: &Plan, commit: &Commit) -> Result<()> {
@@ -386,19 +398,22 @@ fn take_up(
     stages: &[Arc<dyn Stage>],
     memory: &[StageMemory],
     commit: &mut Commit,
+    scratch: &Scratch,
 ) -> Result<(Vec<StageRun>, Vec<StageSpec>)> {
     let (mut runs, mut specs) = (Vec::new(), Vec::new());
     for (i, (stage, memory)) in stages.iter().zip(memory).enumerate() {
         let id = StageId(i as u32);
         let mut spec = StageSpec::new(id, stage.domain().splits());
         spec.costs = opts.shuffle.map_or(Costs::Uniform, |seed| shuffled(seed + i as u64, spec.splits));
-        let mut streams = None;
+        let (mut streams, mut pieces) = (None, Vec::new());
         let decided = commit.is_decided();
         if let Some(output) = commit.outputs.get_mut(&i).filter(|_| decided) {
             spec.earlier = output.all_done(); // Its files may be in their place already: they are not opened.
         } else if let Some(output) = commit.outputs.get_mut(&i) {
             streams = Some(Arc::new(output.streams(memory.held)?));
             spec.earlier = output.done();
+        } else {
+            (spec.earlier, pieces) = commit.exchanged.take(id, scratch.path());
         }
         let resumed = spec.earlier.done.len() as u64;
         opts.events.emit(&JobEvent::StagePlanned {
@@ -408,10 +423,23 @@ fn take_up(
             already_done: resumed,
             bytes_in: Some(stage.input_bytes()),
         });
-        runs.push(StageRun { id, stage: stage.clone(), streams, resumed });
+        runs.push(StageRun { id, stage: stage.clone(), streams, resumed, pieces });
         specs.push(spec);
     }
+    spare_exchanges(&runs, &mut specs);
     Ok((runs, specs))
+}
+
+/// The map side of an exchange whose readers are all complete has nothing left to do. Readers come after it.
+fn spare_exchanges(runs: &[StageRun], specs: &mut [StageSpec]) {
+    for (i, run) in runs.iter().enumerate().rev() {
+        let Some(exchange) = role(run.stage.as_ref()).maps else { continue };
+        let complete = |spec: &StageSpec| (spec.earlier.done.len() + spec.earlier.skipped.len()) as u64 == spec.splits;
+        let mut readers = runs.iter().zip(&*specs).filter(|(r, _)| role(r.stage.as_ref()).reduces == Some(exchange));
+        if readers.all(|(_, spec)| complete(spec)) {
+            specs[i].earlier.done = (0..specs[i].splits).map(SplitId).collect();
+        }
+    }
 }
 
 /// Costs that lease the splits in an order given by the seed.

@@ -105,6 +105,14 @@ impl Shell {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What an earlier run had exchanged.
+    pub fn recall(&self, role: Role, pieces: Vec<Stored>) {
+        let mut inner = self.lock();
+        if let Some(exchange) = role.maps {
+            inner.put_aside(exchange, pieces);
+        }
+    }
+
     /// A member's mail goes there from now on. A solo member gets suspects only.
     pub fn enrol(&self, member: MemberId, solo: bool, post: Arc<dyn Post>) {
         let mut inner = self.lock();
@@ -367,11 +375,15 @@ impl Inner {
             return Ok(());
         };
         let damaged = || Error::job(format!("the record of split {} is damaged", at.split));
+        self.put_aside(exchange, unpack(&data).ok_or_else(damaged)?);
+        Ok(())
+    }
+
+    fn put_aside(&mut self, exchange: usize, pieces: Vec<Stored>) {
         let parts = self.pieces.entry(exchange).or_default();
-        for piece in unpack::<Vec<Stored>>(&data).ok_or_else(damaged)? {
+        for piece in pieces {
             parts.entry(piece.origin.partition).or_default().push(piece);
         }
-        Ok(())
     }
 
     fn pieces_for(&self, role: Role, split: SplitId) -> Vec<Stored> {

@@ -28,7 +28,10 @@ pub(crate) fn entries(stores: &Stores, list: &Loc, file: &Loc) -> Result<Vec<Loc
         }
         // Whoever serves a list must not choose what is read from this machine's disk.
         if file.scheme() == Scheme::Http && entry.scheme() == Scheme::Local {
-            return Err(bad(list, format!("line {}: a list from a server may not name a file of this machine", number + 1)));
+            return Err(bad(
+                list,
+                format!("line {}: a list from a server may not name a file of this machine", number + 1),
+            ));
         }
         out.extend(stores.expand(&with_part_of(list, entry)).map_err(at)?);
     }

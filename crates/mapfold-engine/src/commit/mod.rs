@@ -12,8 +12,10 @@
 //! | `output` | one output: streams, earlier parts, its file |
 //! | `layout` | the bytes of that file |
 //! | `identity` | whether `--resume` goes on with the same job, and what differs |
+//! | `exchanged` | what an interrupted run had exchanged through files |
 //! | `faults` | errors in the user's terms |
 
+mod exchanged;
 mod faults;
 mod identity;
 mod layout;
@@ -25,12 +27,13 @@ pub use output::OutputRun;
 
 use crate::options::RunOptions;
 use crate::outcome::OutputDone;
+use exchanged::Exchanged;
 use faults::{about_records, coord_error, missing_folder};
 use identity::Identity;
 use mapfold_coord::{
     CoordError, Decision, FailPoint, FileRecord, JobFolder, JobId, LogEntry, Manifest, Replay, StageId,
 };
-use mapfold_plan::{Error, Plan, Result};
+use mapfold_plan::{Error, Plan, Result, StageKind};
 use mapfold_store::{Loc, Replace, Stores};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -44,6 +47,9 @@ pub struct Commit {
     others: Vec<JobFolder>,
     decided: Option<Manifest>,
     replace: bool,
+    /// Stages whose records go through files that outlive a run, and what an earlier run left of them.
+    durable: Vec<usize>,
+    pub exchanged: Exchanged,
     /// Something is there that must not be thrown away: an earlier run's work, or a decision (perhaps).
     precious: bool,
 }
@@ -66,6 +72,8 @@ impl Commit {
             others: Vec::new(),
             decided: None,
             replace: opts.overwrite,
+            durable: durable(plan, opts),
+            exchanged: Exchanged::default(),
             precious: false,
         };
         match commit.begin(plan, job, opts) {
@@ -135,6 +143,7 @@ impl Commit {
         self.adopt_others(&job)?;
         let (replay, decided) = (Replay::of(&entries), self.is_decided());
         self.outputs.values_mut().for_each(|o| o.recall(&replay, decided));
+        self.exchanged = Exchanged::of(&replay, &self.durable);
         Ok(())
     }
 
@@ -167,14 +176,21 @@ impl Commit {
         self.precious
     }
 
-    /// Puts on record what counts of the outputs. Of other stages nothing lasts: they run again.
+    /// The job whose work this is: of an interrupted run, that one's.
+    pub fn job(&self) -> Option<JobId> {
+        self.home.as_ref().map(JobFolder::job)
+    }
+
+    /// Puts on record what counts of the outputs and of durable exchanges. Of other stages nothing lasts: they run again.
     ///
     /// # Errors
     /// When the log cannot be written, or another coordinator has taken over.
     pub fn append(&mut self, entries: Vec<LogEntry>) -> Result<()> {
         let of_output = |e: &LogEntry| self.outputs.get(&(e.stage().0 as usize));
-        let kept: Vec<LogEntry> = entries.into_iter().filter(|e| of_output(e).is_some()).collect();
-        let Some(output) = kept.first().and_then(of_output) else { return Ok(()) };
+        let lasts = |e: &LogEntry| of_output(e).is_some() || self.durable.contains(&(e.stage().0 as usize));
+        let kept: Vec<LogEntry> = entries.into_iter().filter(lasts).collect();
+        let Some(first) = kept.first() else { return Ok(()) };
+        let Some(output) = of_output(first).or(self.outputs.values().next()) else { return Ok(()) };
         let (loc, label) = (output.loc().clone(), output.label().to_string());
         self.home()?.append(&kept).map_err(|e| about_records(e, &loc).at_stage(label))
     }
@@ -247,6 +263,15 @@ impl Commit {
             }
         }
     }
+}
+
+/// The map sides of exchanges that go through files: those between processes.
+fn durable(plan: &Plan, opts: &RunOptions) -> Vec<usize> {
+    if opts.crew.is_none() {
+        return Vec::new();
+    }
+    let stages = plan.stages().into_iter().enumerate();
+    stages.filter(|(_, s)| matches!(s.kind(), StageKind::Exchange { .. })).map(|(i, _)| i).collect()
 }
 
 fn not_in(output: &Loc, place: &Value) -> Error {

@@ -88,24 +88,32 @@ impl Folder {
 }
 
 /// The scratch folder of a job, as the one who removes it: the coordinator's process, for members may die.
-pub struct Scratch(PathBuf);
+pub struct Scratch {
+    path: PathBuf,
+    keep: bool,
+}
 
 impl Scratch {
     /// A folder that is not there yet, and belongs to this job alone.
     pub fn new(path: PathBuf) -> Scratch {
-        Scratch(path)
+        Scratch { path, keep: false }
     }
 
     /// Where it is.
     pub fn path(&self) -> &Path {
-        &self.0
+        &self.path
+    }
+
+    /// Leaves it for a later run.
+    pub fn keep(&mut self) {
+        self.keep = true;
     }
 
     /// Removes it and all that is in it.
     pub fn remove(&self) {
-        match std::fs::remove_dir_all(&self.0) {
+        match std::fs::remove_dir_all(&self.path) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!("{}: spilled records could not be removed: {e}", self.0.display());
+                tracing::warn!("{}: spilled records could not be removed: {e}", self.path.display());
             }
             _ => {}
         }
@@ -114,7 +122,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        self.remove();
+        if !self.keep {
+            self.remove();
+        }
     }
 }
 
