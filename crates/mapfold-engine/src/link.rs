@@ -64,6 +64,14 @@ pub enum Said {
         /// For a part: its segments as (stream, bytes); else empty.
         sizes: Vec<(u32, u64)>,
     },
+    /// An attempt is complete, and its output lies where nobody has to be asked for the place: it counts if this
+    /// attempt may count at all. One word instead of three.
+    Done {
+        /// Which attempt.
+        at: At,
+        /// What it made.
+        made: Made,
+    },
     /// The output of a granted attempt is in its place.
     Registered {
         /// Which attempt.

@@ -40,6 +40,8 @@ struct Inner {
     streams: BTreeMap<StageId, Arc<Streams>>,
     /// What granted attempts wait with until their record is accepted.
     asked: HashMap<At, Vec<(u32, u64)>>,
+    /// An attempt that does not wait for the word that it may count.
+    direct: Option<At>,
     /// The pieces of durable exchanges, by exchange and partition.
     pieces: HashMap<usize, BTreeMap<u32, Vec<Stored>>>,
     log: Vec<LogEntry>,
@@ -91,6 +93,7 @@ impl Shell {
             vitals: BTreeMap::new(),
             streams,
             asked: HashMap::new(),
+            direct: None,
             pieces: HashMap::new(),
             log: Vec::new(),
             errors: BTreeMap::new(),
@@ -137,6 +140,12 @@ impl Shell {
                 self.lock().asked.insert(at, sizes);
                 let At { stage, split, attempt } = at;
                 self.tell(Event::GrantWanted { member, stage, split, attempt });
+            }
+            Said::Done { at, made } => {
+                self.lock().direct = Some(at);
+                let At { stage, split, attempt } = at;
+                self.tell(Event::GrantWanted { member, stage, split, attempt });
+                self.registered(member, at, made);
             }
             Said::Registered { at, made } => self.registered(member, at, made),
             Said::Failed { at, error, cause } => self.attempt_failed(member, at, error, cause),
@@ -405,6 +414,9 @@ impl Inner {
 
     /// The emission is granted: at once, or for a part when its place is known.
     fn granted(&mut self, member: MemberId, at: At) {
+        if self.direct.take_if(|direct| *direct == at).is_some() {
+            return;
+        }
         let sizes = self.asked.remove(&at).unwrap_or_default();
         match self.streams.get(&at.stage) {
             Some(streams) => {

@@ -236,6 +236,15 @@ impl Source {
     fn finished(&mut self, done: Finished) {
         let at = done.at;
         match done.outcome {
+            Outcome::Made(Product::Values(values), mut made) => {
+                made.data = pack(&values);
+                self.done(at, made);
+            }
+            // All pieces are in files: their places are the product, and whoever reduces them reads them there.
+            Outcome::Made(Product::Records(pieces), mut made) if self.member.durable => {
+                made.data = pack(&pieces.iter().filter_map(Piece::stored).collect::<Vec<_>>());
+                self.done(at, made);
+            }
             Outcome::Made(product, made) => {
                 let sizes = match &product {
                     Product::Part(p) => p.segments.iter().map(|(stream, b)| (*stream, b.len() as u64)).collect(),
@@ -254,21 +263,13 @@ impl Source {
     }
 
     fn granted(&mut self, at: At, offsets: Vec<u64>, emit: &mut Emitted) {
-        let Some((product, mut made)) = self.products.remove(&at) else { return };
+        let Some((product, made)) = self.products.remove(&at) else { return };
         match product {
-            // All pieces are in files: their places are the product, and whoever reduces them reads them there.
-            Product::Records(pieces) if self.member.durable => {
-                made.data = pack(&pieces.iter().filter_map(Piece::stored).collect::<Vec<_>>());
-                self.register(at, made);
-            }
             Product::Records(records) => {
                 emit.push(records);
                 self.register(at, made);
             }
-            Product::Values(values) => {
-                made.data = pack(&values);
-                self.register(at, made);
-            }
+            Product::Values(_) => {} // These ask nobody.
             Product::Part(part) => {
                 self.storing.insert(at, made);
                 self.write(at, part, offsets);
@@ -297,6 +298,11 @@ impl Source {
         made.times.add(Phase::Write, std::time::Duration::from_nanos(nanos));
         made.data = pack(record);
         self.register(at, made);
+    }
+
+    fn done(&self, at: At, made: Made) {
+        self.member.hub.reduced(&self.stage.stage.domain().place(at.split.0));
+        self.say(Said::Done { at, made });
     }
 
     fn register(&self, at: At, made: Made) {
