@@ -157,12 +157,21 @@ fn what_was_published_and_then_lost_is_not_passed_over() {
 fn a_stop_while_files_are_laid_out_is_heard_there() {
     let room = Room::new();
     let folder = room.case("stopped");
-    let run = room.desk.start_failing(indices(), &room.line(&folder, ""), "laid-out=delay:3000");
-    let whole = room.desk.path(&folder).join(".a.tif.mapfold/parts/whole");
-    let began = Instant::now();
-    while !whole.exists() {
+    let run = room.desk.start_failing(indices(), &room.line(&folder, ""), "laid-out=delay:8000");
+    // The file may be completed in place, so nothing new appears: its bytes stand still for two of the eight seconds.
+    let parts = room.desk.path(&folder).join(".a.tif.mapfold/parts");
+    let bytes = || -> u64 {
+        let files = std::fs::read_dir(&parts).into_iter().flatten().flatten();
+        files.filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum()
+    };
+    let (began, mut last, mut since) = (Instant::now(), 0, Instant::now());
+    while last == 0 || since.elapsed() < Duration::from_secs(2) {
         assert!(began.elapsed() < Duration::from_secs(60), "not laid out in a minute");
-        std::thread::sleep(Duration::from_millis(5));
+        std::thread::sleep(Duration::from_millis(20));
+        let now = bytes();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
     }
     run.signal("INT");
     // Only laying out knows the stage; the check before the decision does not.

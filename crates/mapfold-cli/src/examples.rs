@@ -55,6 +55,11 @@ mapfold new my-job --mapfold ~/mapfold
 cd my-job
 cargo test";
 
+/// `mapfold fsck --help`
+pub const FSCK: &str = "\
+mapfold fsck .
+mapfold fsck ndvi.tif --clean";
+
 /// `mapfold completion --help`
 pub const COMPLETION: &str = "\
 mkdir -p ~/.local/share/bash-completion/completions ~/.config/fish/completions

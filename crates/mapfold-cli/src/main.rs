@@ -4,6 +4,7 @@
 //! it, and the facade's `print_error` makes the exit code.
 
 mod examples;
+mod fsck;
 mod info;
 mod new;
 mod preview;
@@ -78,6 +79,7 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand(preview.after_help(examples::text(examples::PREVIEW)))
         .subcommand(verbs::gen_command())
         .subcommand(new)
+        .subcommand(fsck::FsckArgs::augment_args(Command::new("fsck")).after_help(examples::text(examples::FSCK)))
         .subcommand(verbs::completion_command())
         .subcommand(verbs::man_command()))
 }

@@ -37,7 +37,7 @@ pub use error::CoordError;
 pub use events::{EventLog, JobEvent, Subscriber};
 pub use failpoint::FailPoint;
 pub use ids::{Attempt, Generation, JobId, MemberId, SplitId, StageId};
-pub use log::JobFolder;
+pub use log::{JobFolder, Owner, Traces, TracesStage};
 pub use measure::{Counters, Phase, PhaseTimes};
 pub use message::{Action, Event, Failure, FailureKind, FileRecord, PartRecord};
 pub use progress::{Progress, StageProgress};

@@ -25,11 +25,13 @@
 mod claim;
 mod files;
 mod folder;
+mod inspect;
 
 use mapfold_store::{Loc, Stores};
 use serde::{Deserialize, Serialize};
 
 pub use folder::Folder;
+pub use inspect::{Owner, Stage as TracesStage, Traces};
 
 use crate::entry::{LogEntry, Manifest};
 use crate::error::CoordError;
