@@ -112,11 +112,8 @@ fn described(found: &Found) -> String {
 
 /// Work folders at a place: beside an output, or of all outputs in a folder.
 fn find(stores: &Stores, place: &Loc) -> Result<Vec<Found>> {
-    let names = match stores.list(place) {
-        Ok(names) => names,
-        Err(_) => return Ok(beside(stores, place)?.into_iter().collect()),
-    };
     let mut all: Vec<Found> = beside(stores, place)?.into_iter().collect();
+    let Ok(names) = stores.list(place) else { return Ok(all) }; // A file, or nothing.
     for folder in names {
         let name = folder.name().to_string();
         let Some((output, rest)) = name.strip_prefix('.').and_then(|n| n.rsplit_once(".mapfold")) else { continue };
