@@ -3,13 +3,13 @@
 use mapfold_store::{Loc, Stores};
 use serde::Serialize;
 
-use super::claim::Alive;
 use super::files::{claims, over_name, read, record_name};
 use super::folder::{Folder, StoreFolder};
 use super::{MANIFEST, PLAN, PlanFile};
 use crate::entry::{Decision, Manifest};
 use crate::error::CoordError;
 use crate::ids::JobId;
+use crate::process::Alive;
 
 /// What can be said of the process that owns a work folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -64,7 +64,7 @@ impl Traces {
         let folder = StoreFolder::new(stores, output);
         let (count, Some(last)) = claims(&folder)? else { return Ok(None) };
         let left = folder.get(&over_name(count - 1))?.is_some();
-        let owner = match last.alive() {
+        let owner = match last.process.alive() {
             _ if left => Owner::Left,
             Alive::Yes => Owner::Lives,
             Alive::No => Owner::Died,
