@@ -21,9 +21,14 @@ use crate::error::CoordError;
 use crate::ids::{Attempt, JobId, MemberId, SplitId, StageId};
 use crate::measure::{Counters, PhaseTimes};
 use crate::message::Failure;
+use crate::process::Process;
 
 /// Lines about single splits that one log holds, failures not counted.
 pub const SPLIT_LINES: u64 = 10_000;
+
+/// Version of the event log, in its first event. Readers skip events that they do not know; a new version is for
+/// an event that is no longer what it was.
+pub const VERSION: u32 = 1;
 
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
 
@@ -55,10 +60,54 @@ pub enum JobEvent {
         name: String,
         /// Its parameters as given, free of secrets.
         params: BTreeMap<String, serde_json::Value>,
-        /// The process.
-        pid: u32,
-        /// The machine.
-        host: String,
+        /// The coordinator's process: `pid` and `host`, and since version 1 which process of that number.
+        #[serde(flatten)]
+        process: Process,
+        /// [`VERSION`]; 0 in logs older than it.
+        #[serde(default)]
+        version: u32,
+    },
+    /// What the job may use and what it will make.
+    JobPlanned {
+        /// Processes, or workers in one process.
+        workers: u32,
+        /// Compute threads of each process.
+        threads: u32,
+        /// Memory limit of each process.
+        limit_bytes: u64,
+        /// What planning says the hungriest process will need.
+        predicted_bytes: u64,
+        /// Locations of the outputs, free of secrets.
+        outputs: Vec<String>,
+    },
+    /// The pages of this job are served here while it runs.
+    Serving {
+        /// `http://127.0.0.1:8787`
+        url: String,
+    },
+    /// A member process came in.
+    MemberJoined {
+        /// Who.
+        member: MemberId,
+        /// Whether it gets only splits that have killed others.
+        solo: bool,
+    },
+    /// A member process is gone before the job was over.
+    MemberLost {
+        /// Who.
+        member: MemberId,
+        /// How it ended, or why it was given up.
+        how: String,
+        /// Whether another process takes its place.
+        replaced: bool,
+        /// The last line of its log.
+        #[serde(default)]
+        log_tail: String,
+    },
+    /// What the members have used so far, now and then; in one process it is member 0.
+    MembersUsed {
+        /// One entry a member, lost ones included.
+        members: Vec<MemberUse>,
     },
     /// A stage is known.
     StagePlanned {
@@ -127,6 +176,9 @@ pub enum JobEvent {
         failure: Failure,
         /// Whether the split was left out (else it is tried again, or the job fails).
         skipped: bool,
+        /// What the split covers, for people: a block of a file, rows.
+        #[serde(default)]
+        place: String,
     },
     /// Every split of a stage is registered or left out.
     StageDone {
@@ -158,10 +210,38 @@ pub enum JobEvent {
         counters: Counters,
         /// The root cause, when there is one.
         failure: Option<Failure>,
+        /// The stage of the root cause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stage: Option<String>,
+        /// The block, split or row of the root cause.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        place: Option<String>,
+    },
+    /// The report as it was shown at the end of a run that made its outputs.
+    Reported {
+        /// The object that `--json` prints.
+        report: serde_json::Value,
     },
     /// An event that this version does not know.
     #[serde(other)]
     Unknown,
+}
+
+/// What a member has used since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct MemberUse {
+    /// Which.
+    pub member: u32,
+    /// CPU time in user mode.
+    pub user_seconds: f64,
+    /// CPU time in the kernel.
+    pub sys_seconds: f64,
+    /// Most bytes resident at once.
+    pub peak_bytes: u64,
+    /// Read from inputs.
+    pub bytes_read: u64,
+    /// Bytes of records that went through files.
+    pub bytes_spilled: u64,
 }
 
 /// An event and when it happened.
@@ -266,6 +346,11 @@ impl EventLog {
         self.sink().take(event);
     }
 
+    /// Writes out what has waited for half a second. Call it often: a reader of the file sees what happened up to then.
+    pub fn tick(&self) {
+        self.sink().flush_when_due();
+    }
+
     /// Writes everything out. Also done when the log is dropped.
     pub fn end(&self) {
         self.sink().flush();
@@ -305,8 +390,16 @@ impl Sink {
                 self.write(event);
                 self.flush();
             }
+            JobEvent::JobStarted { .. } => {
+                self.write(event);
+                self.flush(); // Whoever looks for the job finds it from now on.
+            }
             _ => self.write(event),
         }
+        self.flush_when_due();
+    }
+
+    fn flush_when_due(&mut self) {
         if self.flushed.get_or_insert_with(Instant::now).elapsed() >= FLUSH_EVERY {
             self.flush();
         }
@@ -402,7 +495,9 @@ fn create(path: &Path) -> io::Result<File> {
     File::options().create(true).append(true).open(path)
 }
 
-fn unix_ms() -> u64 {
+/// Now, as events have it: milliseconds since 1970, UTC.
+#[must_use]
+pub fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

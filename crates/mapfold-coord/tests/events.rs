@@ -5,7 +5,8 @@ use std::io::Write;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use mapfold_coord::events::{EventLog, JobEvent, Outcome, SPLIT_LINES, Subscriber, read_events};
+use mapfold_coord::events::{EventLog, JobEvent, Outcome, SPLIT_LINES, Subscriber, VERSION, read_events};
+use mapfold_coord::process::Process;
 use mapfold_coord::{Attempt, Counters, Failure, FailureKind, JobId, MemberId, PhaseTimes, SplitId, StageId};
 
 fn split_done(split: u64) -> JobEvent {
@@ -30,6 +31,8 @@ fn ended() -> JobEvent {
         times: PhaseTimes::default(),
         counters: Counters::default(),
         failure: Some(Failure::new(FailureKind::Io, "a \"quoted\"\nline").with_remedy("wait")),
+        stage: None,
+        place: Some("block (3,9)".to_owned()),
     }
 }
 
@@ -50,8 +53,8 @@ fn every_event_is_read_back_as_it_was() {
         id: JobId::random().unwrap(),
         name: "ndvi".to_owned(),
         params: [("eps".to_owned(), serde_json::json!(0.5))].into(),
-        pid: 7,
-        host: "here".to_owned(),
+        process: Process::here(),
+        version: VERSION,
     };
     let events = [started, split_done(3), ended()];
     let log = EventLog::open_at(&path);

@@ -8,7 +8,7 @@ use crate::flight::in_flight;
 use crate::link::{Mail, Post, Said};
 use crate::orders::Orders;
 use crate::shell::Shell;
-use mapfold_coord::{JobId, MemberId};
+use mapfold_coord::{JobEvent, JobId, MemberId};
 use mapfold_plan::{Error, Result};
 use mapfold_wire::{Bound, Conn, Listener, Peer, Token, Who, read_frame, write_frame};
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,6 +161,7 @@ impl Hall {
                 tracing::debug!("member {index} takes no mail any more");
             }
         });
+        self.shell.report(&JobEvent::MemberJoined { member, solo });
         self.shell.enrol(member, solo, Arc::new(Mailbox { mail: Mutex::new(Some(mail)), conn: peer.conn.clone() }));
         let (conn, hall) = (peer.conn, self.clone());
         std::thread::spawn(move || hall.hear(member, conn));
@@ -222,12 +223,22 @@ impl Hall {
         let convicted = presence.solo && !suspects.is_empty();
         self.shell.crashed(MemberId(ended.member), suspects, &ended.how, ended.last_line());
         let first = lock(&self.state).replaced.insert(ended.member);
-        if !first || self.shell.is_over() || convicted {
+        if !first || self.shell.is_over() {
+            return Ok(());
+        }
+        self.tell_lost(ended, !presence.solo);
+        if convicted {
             return Ok(()); // A solo member is started when a suspect waits.
         }
         tracing::info!("member {} is replaced: {}", ended.member, ended.how);
         self.count_death(ended)?;
         if presence.solo { Ok(()) } else { self.add(false) }
+    }
+
+    fn tell_lost(&self, ended: &Ended, replaced: bool) {
+        let (member, how) = (MemberId(ended.member), ended.how.clone());
+        let log_tail = if ended.tail.is_empty() { String::new() } else { ended.last_line().to_string() };
+        self.shell.report(&JobEvent::MemberLost { member, how, replaced, log_tail });
     }
 
     fn count_death(&self, ended: &Ended) -> Result<()> {

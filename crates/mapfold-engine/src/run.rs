@@ -16,7 +16,8 @@ use crate::shell::{Here, Places, Role, Roles, Shell};
 use crate::streams::Streams;
 use crate::worker;
 use crate::{guard, measure, space};
-use mapfold_coord::events::Outcome;
+use mapfold_coord::events::{self, MemberUse, Outcome};
+use mapfold_coord::process::Process;
 use mapfold_coord::{Coordinator, Costs, JobEvent, JobId, MemberId, Policy, SplitId, StageId, StageSpec};
 use mapfold_plan::exchange::Stored;
 use mapfold_plan::memory::StageMemory;
@@ -25,6 +26,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+/// How often counters and what members have used are told, at the begin.
+const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// Runs a plan to its end: outputs visible and whole, or an error and nothing visible.
 ///
@@ -59,7 +63,8 @@ fn ended(opts: &RunOptions, usage: &measure::Usage, done: &Result<RunOutcome, Fa
         Err(_) => Outcome::Failed,
     };
     let counters = done.as_ref().map(|d| d.counters.clone()).unwrap_or_default();
-    let failure = done.as_ref().err().map(Failed::told);
+    let failed = done.as_ref().err();
+    let failure = failed.map(Failed::told);
     let mut times = mapfold_coord::PhaseTimes::default();
     done.iter().flat_map(|d| &d.stages).for_each(|s| times.merge(&s.times));
     opts.events.emit(&JobEvent::JobEnded {
@@ -71,6 +76,8 @@ fn ended(opts: &RunOptions, usage: &measure::Usage, done: &Result<RunOutcome, Fa
         times,
         counters,
         failure,
+        stage: failed.and_then(|f| f.error.stage().map(str::to_string)),
+        place: failed.and_then(|f| f.error.place().map(str::to_string)),
     });
     opts.events.end();
 }
@@ -98,6 +105,9 @@ struct Run<'a> {
     /// Where records go that do not fit into memory.
     scratch: Scratch,
     spilled: u64,
+    began: Instant,
+    /// When the log hears next of what is used.
+    tell_at: Duration,
 }
 
 impl<'a> Run<'a> {
@@ -106,15 +116,27 @@ impl<'a> Run<'a> {
         if stages.is_empty() {
             return Err(Error::usage("the job asks for nothing: no write and no report").into());
         }
-        let memory = plan_memory(&stages, opts)?;
         announce(opts, job_id);
+        let memory = plan_memory(&stages, opts)?;
+        planned(opts, &stages, &memory);
         let mut commit = Commit::open(plan, job_id, opts).map_err(Failed::of_output)?;
         let mut scratch = scratch(plan, opts, &commit.job().unwrap_or(job_id));
         let ready = check_space(plan, &commit).and_then(|()| take_up(opts, &stages, &memory, &mut commit, &scratch));
         match ready.and_then(|(stages, specs)| Ok((shell(opts, &stages, specs)?, stages))) {
-            Ok((shell, stages)) => {
-                Ok(Run { plan, opts, job_id, shell, stages, memory, commit, replaced: 0, scratch, spilled: 0 })
-            }
+            Ok((shell, stages)) => Ok(Run {
+                plan,
+                opts,
+                job_id,
+                shell,
+                stages,
+                memory,
+                commit,
+                replaced: 0,
+                scratch,
+                spilled: 0,
+                began: Instant::now(),
+                tell_at: TELL_EVERY,
+            }),
             Err(e) => {
                 scratch.keep(); // Nothing in it is this run's.
                 commit.leave(false);
@@ -223,6 +245,45 @@ impl<'a> Run<'a> {
         }
         if let Err(e) = self.write_log() {
             self.shell.fail(Failed::of_output(e));
+        }
+        self.tell_use();
+        self.opts.events.tick();
+    }
+
+    /// Counters and what the members have used, now and then: rarer the longer the run, so that logs stay small.
+    fn tell_use(&mut self) {
+        let now = self.began.elapsed();
+        if now < self.tell_at {
+            return;
+        }
+        self.tell_at = now + TELL_EVERY.max(now / 200);
+        let events = &self.opts.events;
+        events.emit(&JobEvent::Counters { counters: self.shell.counters() });
+        let used = |(id, v): (&MemberId, &Vitals)| MemberUse {
+            member: id.0,
+            user_seconds: v.user,
+            sys_seconds: v.sys,
+            peak_bytes: v.peak,
+            bytes_read: v.read,
+            bytes_spilled: v.spilled,
+        };
+        let mut members: Vec<MemberUse> = self.shell.vitals().iter().map(used).collect();
+        if self.opts.crew.is_none() {
+            members.push(self.own_use());
+        }
+        events.emit(&JobEvent::MembersUsed { members });
+    }
+
+    /// What this process has used, where it does the work itself.
+    fn own_use(&self) -> MemberUse {
+        let used = measure::usage(self.began);
+        MemberUse {
+            member: 0,
+            user_seconds: used.user,
+            sys_seconds: used.sys,
+            peak_bytes: measure::peak_rss(),
+            bytes_read: self.plan.stores().counters().bytes_read,
+            bytes_spilled: 0,
         }
     }
 
@@ -388,8 +449,20 @@ fn announce(opts: &RunOptions, id: JobId) {
         serde_json::Value::Object(o) => o.into_iter().collect(),
         _ => BTreeMap::new(),
     };
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
-    opts.events.emit(&JobEvent::JobStarted { id, name: opts.name.clone(), params, pid: std::process::id(), host });
+    let (name, process, version) = (opts.name.clone(), Process::here(), events::VERSION);
+    opts.events.emit(&JobEvent::JobStarted { id, name, params, process, version });
+}
+
+/// Says what the run may use, what it will need and what it will make.
+fn planned(opts: &RunOptions, stages: &[Arc<dyn Stage>], memory: &[StageMemory]) {
+    let outputs = stages.iter().filter_map(|s| Some(s.output()?.loc().to_string()));
+    opts.events.emit(&JobEvent::JobPlanned {
+        workers: opts.workers as u32,
+        threads: opts.threads as u32,
+        limit_bytes: opts.memory_limit,
+        predicted_bytes: memory.iter().map(|m| m.peak).max().unwrap_or(0),
+        outputs: outputs.collect(),
+    });
 }
 
 /// The stages with what earlier runs committed of them: streams are opened, and specs made for the coordinator.

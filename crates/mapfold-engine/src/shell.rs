@@ -181,6 +181,11 @@ impl Shell {
         self.tell(Event::Crashed { member, splits, failure });
     }
 
+    /// Tells whoever listens what happened to a member.
+    pub fn report(&self, event: &JobEvent) {
+        self.events.emit(event);
+    }
+
     /// Whether splits wait for a solo member.
     pub fn has_suspects(&self) -> bool {
         self.lock().coord.waiting_suspects() > 0
@@ -271,13 +276,15 @@ impl Shell {
             Action::Retried { stage, split, attempt, failure } => {
                 inner.tally.entry(stage).or_default().retries += 1;
                 inner.errors.remove(&(stage, split));
-                Some(JobEvent::SplitFailed { stage, split, attempt, failure, skipped: false })
+                let place = (self.places)(stage, split).1;
+                Some(JobEvent::SplitFailed { stage, split, attempt, failure, skipped: false, place })
             }
             Action::Skipped { stage, split, failure } => {
                 inner.skipped += 1;
                 let freed = inner.streams.get(&stage).map(|s| s.skip(split.0)).unwrap_or_default();
                 inner.place(freed);
-                Some(JobEvent::SplitFailed { stage, split, attempt: Attempt(0), failure, skipped: true })
+                let (attempt, place) = (Attempt(0), (self.places)(stage, split).1);
+                Some(JobEvent::SplitFailed { stage, split, attempt, failure, skipped: true, place })
             }
             // It asked after the end was announced: it was still in the stage before and dropped that mail.
             Action::NoMoreSplits { member, stage } => {
@@ -285,9 +292,11 @@ impl Shell {
                 None
             }
             Action::StageDone { stage } => {
-                inner.tally.entry(stage).or_default().span.1 = Some(Moment::now());
+                let (tally, now) = (inner.tally.entry(stage).or_default(), Moment::now());
+                tally.span.1 = Some(now);
+                let seconds = tally.span.0.map_or(0.0, |from| from.until(now).wall);
                 inner.post_all(&Mail::StageDone(stage));
-                None
+                Some(JobEvent::StageDone { stage, seconds })
             }
             Action::JobFailed { at, failure } => {
                 self.failed.store(true, SeqCst);

@@ -2,9 +2,10 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::claim::{Alive, Claimer};
+use super::claim::Claimer;
 use super::folder::Folder;
 use crate::error::CoordError;
+use crate::process::Alive;
 
 pub(super) fn claim_name(number: u32) -> String {
     if number == 0 { "claim".to_owned() } else { format!("claim.{number}") }
@@ -33,20 +34,25 @@ pub(super) fn claims(folder: &dyn Folder) -> Result<(u32, Option<Claimer>), Coor
 pub(super) fn refuse_living(folder: &dyn Folder, number: u32, owner: &Claimer) -> Result<(), CoordError> {
     let name = over_name(number);
     let over = folder.get(&name)?.is_some();
-    if over || owner.alive() != Alive::Yes {
+    if over || owner.process.alive() != Alive::Yes {
         return Ok(());
     }
-    Err(CoordError::OutputBusy { output: folder.output(), job: owner.job, pid: owner.pid, host: owner.host.clone() })
+    Err(CoordError::OutputBusy {
+        output: folder.output(),
+        job: owner.job,
+        pid: owner.process.pid,
+        host: owner.process.host.clone(),
+    })
 }
 
 pub(super) fn unfinished(folder: &dyn Folder, owner: Claimer) -> CoordError {
-    let unseen = owner.alive() == Alive::Unknown;
+    let unseen = owner.process.alive() == Alive::Unknown;
     let certainty = if unseen { " (or still runs: it cannot be seen from here)" } else { "" };
     CoordError::OutputUnfinished {
         output: folder.output(),
         job: owner.job,
-        pid: owner.pid,
-        host: owner.host,
+        pid: owner.process.pid,
+        host: owner.process.host,
         certainty: certainty.to_owned(),
     }
 }
