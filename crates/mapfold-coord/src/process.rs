@@ -70,6 +70,21 @@ impl Process {
     }
 }
 
+impl Process {
+    /// Asks it to end (TERM), if it is this very process that lives.
+    ///
+    /// # Errors
+    /// When it is gone, cannot be seen from here, or belongs to another user.
+    pub fn terminate(&self) -> std::io::Result<()> {
+        let gone = || std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such process here");
+        if self.alive() != Alive::Yes {
+            return Err(gone());
+        }
+        let pid = i32::try_from(self.pid).ok().and_then(rustix::process::Pid::from_raw).ok_or_else(gone)?;
+        Ok(rustix::process::kill_process(pid, rustix::process::Signal::TERM)?)
+    }
+}
+
 /// Where there is no `/proc`: a process of that number exists, or does not.
 fn signalled(pid: u32) -> Alive {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);

@@ -4,12 +4,15 @@
 //! predicted memory, limits, warnings) is added by the facade. JSON names carry their unit (`wall_seconds`,
 //! `bytes_read`), a field is never left out, and unknown numbers are `null`.
 
+use crate::Skew;
 use mapfold_coord::events::Outcome;
 use mapfold_coord::{Counters, Failure, JobEvent, Phase, PhaseTimes, StageId};
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// All that is said of a run when it is over.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunReport {
     /// The job's name for people: `ndvi`.
     pub job: String,
@@ -37,6 +40,9 @@ pub struct RunReport {
     pub outputs: Vec<OutputReport>,
     /// Sums over all registered splits.
     pub counters: Counters,
+    /// Bytes of records that went through files.
+    #[serde(default)]
+    pub bytes_spilled: u64,
     /// Memory of the hungriest worker.
     pub memory: MemoryReport,
     /// One line each.
@@ -46,7 +52,7 @@ pub struct RunReport {
 }
 
 /// One stage of a run.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StageReport {
     /// The coordinator's number.
     pub stage: u32,
@@ -67,16 +73,19 @@ pub struct StageReport {
     /// CPU time in the kernel, where it was measured.
     pub sys_seconds: Option<f64>,
     /// Thread time by phase; in JSON seconds, every phase named.
-    #[serde(rename = "seconds", serialize_with = "phase_seconds")]
+    #[serde(rename = "seconds", serialize_with = "phase_seconds", deserialize_with = "phases")]
     pub times: PhaseTimes,
     /// Read from inputs.
     pub bytes_read: u64,
     /// Handed to the output.
     pub bytes_written: u64,
+    /// Thread time of the fastest, the middle and the slowest split, waiting aside.
+    #[serde(default)]
+    pub split_seconds: Option<Skew>,
 }
 
 /// What one member process used.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct MemberReport {
     /// Which member.
     pub member: u32,
@@ -89,7 +98,7 @@ pub struct MemberReport {
 }
 
 /// Something the run made.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputReport {
     /// Where, free of secrets.
     pub path: String,
@@ -100,7 +109,7 @@ pub struct OutputReport {
 }
 
 /// Memory of the hungriest worker, in bytes; `None` = not known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryReport {
     /// Most resident at once (VmHWM).
     pub peak_bytes: Option<u64>,
@@ -127,6 +136,7 @@ impl RunReport {
             stages: Vec::new(),
             outputs: Vec::new(),
             counters: Counters::default(),
+            bytes_spilled: 0,
             memory: MemoryReport::default(),
             warnings: Vec::new(),
             failure: None,
@@ -209,4 +219,15 @@ impl RunReport {
 /// Every phase by name, in seconds.
 fn phase_seconds<S: Serializer>(times: &PhaseTimes, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(Phase::ALL.iter().map(|p| (p.name(), times.get(*p).as_secs_f64())))
+}
+
+/// The inverse of [`phase_seconds`]; phases of other versions are passed over.
+fn phases<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PhaseTimes, D::Error> {
+    let seconds = BTreeMap::<String, f64>::deserialize(deserializer)?;
+    let mut times = PhaseTimes::default();
+    for phase in Phase::ALL {
+        let spent = seconds.get(phase.name()).and_then(|s| Duration::try_from_secs_f64(*s).ok());
+        times.add(phase, spent.unwrap_or_default());
+    }
+    Ok(times)
 }

@@ -9,6 +9,7 @@ impl RunReport {
     pub fn text(&self, colour: bool) -> String {
         let mut lines = vec![self.headline(colour)];
         lines.extend(section("stages", self.stage_lines(), colour));
+        lines.extend(section("times of splits", self.skew_lines(), colour));
         lines.extend(section("outputs", self.output_lines(), colour));
         lines.extend(section("counters", self.counter_lines(), colour));
         lines.extend(section("memory", self.memory_line().into_iter().collect(), colour));
@@ -55,6 +56,18 @@ impl RunReport {
         table.lines(2)
     }
 
+    /// Fastest, middle and slowest split of each stage that has several.
+    fn skew_lines(&self) -> Vec<String> {
+        let mut table = Table::new(std::iter::once(Align::Left).chain(std::iter::repeat_n(Align::Right, 3)));
+        table.row(["stage", "fastest", "middle", "slowest"]);
+        let several = self.stages.iter().filter(|s| s.splits > 1);
+        let known: Vec<_> = several.filter_map(|s| Some((s.stage, s.split_seconds?))).collect();
+        for (stage, t) in &known {
+            table.row([stage.to_string(), human::seconds(t.min), human::seconds(t.median), human::seconds(t.max)]);
+        }
+        if known.is_empty() { Vec::new() } else { table.lines(2) }
+    }
+
     fn output_lines(&self) -> Vec<String> {
         let mut table = Table::new([Align::Left, Align::Right, Align::Left]);
         for out in &self.outputs {
@@ -80,6 +93,9 @@ impl RunReport {
         parts.extend(m.limit_bytes.map(|b| format!("limit {}", human::bytes(b))));
         if let (Some(peak), Some(predicted)) = (m.peak_bytes, m.predicted_bytes.filter(|p| *p > 0)) {
             parts.push(format!("used {:.0} % of the prediction", peak as f64 / predicted as f64 * 100.0));
+        }
+        if self.bytes_spilled > 0 {
+            parts.push(format!("spilled {}", human::bytes(self.bytes_spilled)));
         }
         (!parts.is_empty()).then(|| format!("  {}", parts.join(", ")))
     }

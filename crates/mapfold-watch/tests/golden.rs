@@ -18,7 +18,14 @@ fn done(stage: u32, splits: u64, times: PhaseTimes) -> JobEvent {
 
 fn failed(skipped: bool) -> JobEvent {
     let failure = Failure::new(FailureKind::Io, "connection reset");
-    JobEvent::SplitFailed { stage: StageId(0), split: SplitId(3), attempt: Attempt(0), failure, skipped }
+    JobEvent::SplitFailed {
+        stage: StageId(0),
+        split: SplitId(3),
+        attempt: Attempt(0),
+        failure,
+        skipped,
+        place: String::new(),
+    }
 }
 
 fn pixels(n: u64) -> JobEvent {
@@ -46,6 +53,8 @@ fn ended(outcome: Outcome) -> JobEvent {
         times: PhaseTimes::default(),
         counters,
         failure: None,
+        stage: None,
+        place: None,
     }
 }
 

@@ -1,13 +1,14 @@
 //! From a job function to a program: arguments, plan, run, report, exit code.
 
 use crate::args::{Color, RunArgs};
-use crate::{Error, Result, describe, member, says};
+use crate::watching::Watched;
+use crate::{Error, Result, describe, detach, member, says};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, ValueHint};
 use mapfold_coord::{EventLog, JobId};
 use mapfold_engine::{RunOptions, RunOutcome};
 use mapfold_plan::{Kind, Plan, explain};
 use mapfold_store::{Loc, Stores};
-use mapfold_watch::{Progress, ProgressOptions};
+use mapfold_watch::{Progress, ProgressOptions, RunReport};
 use serde::{Serialize, de::DeserializeOwned};
 use std::any::TypeId;
 use std::process::ExitCode;
@@ -67,6 +68,10 @@ impl Builtin {
             };
             if args.describe {
                 return says::print_json(&describe::schema(&described));
+            }
+            if args.watch.detach && !args.explain {
+                let launched = detach::launch(args.json);
+                return launched.unwrap_or_else(|e| says::print_job_error(&args, &e, false));
             }
             match P::from_arg_matches(m) {
                 Ok(params) => finish(&args, run_job(name, &*job, params, &args)),
@@ -162,7 +167,7 @@ pub enum Done {
     /// `--explain`
     Explained(explain::Explain),
     /// A run.
-    Ran(Box<RunOutcome>, Box<RunOptions>),
+    Ran(Box<RunOutcome>, Box<RunReport>),
 }
 
 /// Plans and runs a job with these options: what [`main`] does after parsing, without printing results.
@@ -176,6 +181,9 @@ pub fn run_job<P: Serialize>(
     args: &RunArgs,
 ) -> Result<Done> {
     says::set_up_logging(args.verbose, colour(args));
+    if args.watch.job_id.is_some() {
+        detach::settle();
+    }
     let json = serde_json::to_value(&params)?;
     let mut opts = args.run_options(name, json)?;
     let plan = Plan::new(Stores::new(), args.plan_options());
@@ -194,16 +202,26 @@ pub fn run_job<P: Serialize>(
         quiet: args.quiet || args.json && !says::is_terminal(),
         verbose: args.verbose > 0,
     });
-    let id = JobId::random().map_err(|e| Error::caused(Kind::Job, e))?;
-    let events = EventLog::open(&id);
+    let id = match args.watch.job_id {
+        Some(id) => id,
+        None => JobId::random().map_err(|e| Error::caused(Kind::Job, e))?,
+    };
+    let events = Arc::new(EventLog::open(&id));
     events.subscribe(Arc::new(progress.clone()));
-    opts.events = Arc::new(events);
+    let watched = Watched::start(&args.watch, args.quiet, &events, &progress)?;
+    opts.events = events.clone();
     opts.job = Some(id);
     opts.settings = args.settings()?;
     opts.crew = member::crew(args, &id)?;
     let done = mapfold_engine::run(&plan, &opts);
     progress.finish();
-    done.map(|d| Done::Ran(Box::new(d), Box::new(opts)))
+    let done = done.map(|outcome| {
+        let mut report = says::report(&outcome, &opts);
+        watched.report(&mut report, &events);
+        Done::Ran(Box::new(outcome), Box::new(report))
+    });
+    watched.end();
+    done
 }
 
 /// Options of raster writers are refused where nothing is written: nothing that a user says is ignored.
@@ -241,7 +259,7 @@ fn finish(args: &RunArgs, done: Result<Done>) -> ExitCode {
     match done {
         Ok(Done::Explained(e)) if args.json => says::print_json(&e),
         Ok(Done::Explained(e)) => says::print_text(&e.text()),
-        Ok(Done::Ran(outcome, opts)) => says::print_outcome(args, &outcome, &opts, color),
+        Ok(Done::Ran(outcome, report)) => says::print_outcome(args, &outcome, &report, color),
         Err(e) => says::print_job_error(args, &e, color),
     }
 }

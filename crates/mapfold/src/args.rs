@@ -121,6 +121,9 @@ pub struct RunArgs {
     pub color: Color,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub watch: crate::watching::WatchArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub read: ReadArgs,
     #[command(flatten)]
     #[allow(missing_docs)]

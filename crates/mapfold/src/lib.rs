@@ -60,10 +60,12 @@ pub use mapfold_watch as watch;
 mod app;
 mod args;
 mod describe;
+mod detach;
 mod member;
 mod says;
 mod table;
 pub mod testing;
+mod watching;
 
 pub use app::{Builtin, main, run_job};
 pub use args::RunArgs;

@@ -48,12 +48,11 @@ pub fn print_text(text: &str) -> ExitCode {
 }
 
 /// Prints the results and the report of a run.
-pub fn print_outcome(args: &RunArgs, outcome: &RunOutcome, opts: &RunOptions, color: bool) -> ExitCode {
-    let report = report(outcome, opts);
+pub fn print_outcome(args: &RunArgs, outcome: &RunOutcome, report: &RunReport, color: bool) -> ExitCode {
     if args.json {
         let mut all = Map::new();
         outcome.reports.iter().for_each(|r| drop(all.insert(r.name.clone(), Value::Array(r.values.clone()))));
-        all.insert("run".into(), serde_json::to_value(&report).unwrap_or(Value::Null));
+        all.insert("run".into(), serde_json::to_value(report).unwrap_or(Value::Null));
         print_json(&all);
     } else {
         for r in &outcome.reports {
@@ -68,7 +67,8 @@ pub fn print_outcome(args: &RunArgs, outcome: &RunOutcome, opts: &RunOptions, co
     if outcome.skipped > 0 { ExitCode::from(4) } else { ExitCode::SUCCESS }
 }
 
-fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
+/// The report of a run, from what the engine gives back.
+pub fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
     let mut r = RunReport::new(&opts.name);
     r.id = outcome.job.to_string();
     r.outcome = if outcome.skipped > 0 {
@@ -105,6 +105,7 @@ fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
     };
     r.outputs = outcome.outputs.iter().map(output).collect();
     r.counters = outcome.counters.clone();
+    r.bytes_spilled = outcome.bytes_spilled;
     r.memory = MemoryReport {
         peak_bytes: Some(outcome.peak_bytes),
         predicted_bytes: Some(outcome.predicted_peak_bytes),
@@ -172,6 +173,9 @@ fn resume_line() -> String {
             a
         }
     };
-    let words: Vec<String> = std::env::args().filter(|a| a != "--overwrite" && a != "--resume").map(quote).collect();
+    let words: Vec<String> = std::env::args()
+        .filter(|a| a != "--overwrite" && a != "--resume" && !a.starts_with("--job-id="))
+        .map(quote)
+        .collect();
     mapfold_store::redact(&format!("{} --resume", words.join(" ")))
 }
