@@ -6,12 +6,18 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 13] = [
+const VERBS: [&str; 19] = [
     "",
     "run",
     "run ndvi",
     "run stats",
     "list",
+    "jobs",
+    "status",
+    "history",
+    "logs",
+    "why",
+    "kill",
     "info",
     "preview",
     "gen",

@@ -72,6 +72,45 @@ pub const MAN: &str = "\
 mapfold man ~/.local/share/man/man1
 Then: man mapfold, man mapfold-run-ndvi";
 
+/// `mapfold jobs --help`
+pub const JOBS: &str = "\
+mapfold gen scene s2 --size 512 --bands B04
+mapfold run stats s2/S2_20230108/B04.tif
+mapfold jobs
+mapfold jobs --json --limit 5 > jobs.json";
+
+/// `mapfold status --help`
+pub const STATUS: &str = "\
+mapfold gen scene s2 --size 512 --bands B04
+mapfold run stats s2/S2_20230108/B04.tif --detach
+mapfold status stats --watch
+mapfold status stats --json > stats.json";
+
+/// `mapfold history --help`
+pub const HISTORY: &str = "\
+mapfold gen scene s2 --size 512 --bands B04
+mapfold run stats s2/S2_20230108/B04.tif
+mapfold history
+mapfold history stats";
+
+/// `mapfold logs --help`
+pub const LOGS: &str = "\
+mapfold gen scene s2 --size 512 --bands B04
+mapfold run stats s2/S2_20230108/B04.tif --detach
+mapfold logs stats --follow
+Of one process of several: mapfold logs stats --member 1";
+
+/// `mapfold why --help`
+pub const WHY: &str = "\
+mapfold gen scene s2 --size 512 --bands B04
+mapfold run stats s2/S2_20230108/B04.tif
+mapfold why stats";
+
+/// `mapfold kill --help`
+pub const KILL: &str = "\
+mapfold jobs
+By its name, or by the begin of its id: mapfold kill ndvi, mapfold kill 1a2b";
+
 const EXIT: &str = "\
 Exit codes:
   0    done

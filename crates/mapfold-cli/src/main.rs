@@ -6,6 +6,7 @@
 mod examples;
 mod fsck;
 mod info;
+mod jobs;
 mod new;
 mod preview;
 mod scene;
@@ -17,11 +18,11 @@ use mapfold::{Builtin, Error, Result};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let jobs = verbs::builtins();
-    if let Some(code) = mapfold::attend_if_called(&jobs) {
+    let built_in = verbs::builtins();
+    if let Some(code) = mapfold::attend_if_called(&built_in) {
         return code;
     }
-    let cmd = match command(&jobs) {
+    let cmd = match command(&built_in) {
         Ok(cmd) => cmd,
         Err(e) => return mapfold::print_error(&e, false),
     };
@@ -32,8 +33,8 @@ fn main() -> ExitCode {
         Err(e) => return mapfold::print_usage_error(&e),
     };
     let done = match matches.subcommand() {
-        Some(("run", m)) => return run(&jobs, m),
-        Some((verb, m)) => verbs::other(verb, m, cmd, &jobs),
+        Some(("run", m)) => return run(&built_in, m),
+        Some((verb, m)) => jobs::run(verb, m).unwrap_or_else(|| verbs::other(verb, m, cmd, &built_in)),
         None => Err(Error::usage("no verb; `mapfold --help` lists them")),
     };
     match done {
@@ -75,6 +76,7 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .arg_required_else_help(true)
         .subcommand(run)
         .subcommand(Command::new("list").about("List the built-in jobs").arg(verbs::json_flag()))
+        .subcommands(jobs::commands())
         .subcommand(info)
         .subcommand(preview.after_help(examples::text(examples::PREVIEW)))
         .subcommand(verbs::gen_command())

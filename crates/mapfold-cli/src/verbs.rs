@@ -77,14 +77,16 @@ pub fn other(verb: &str, m: &ArgMatches, cmd: Command, jobs: &[Builtin]) -> Resu
     }
 }
 
-fn say(text: &str) -> Result<ExitCode> {
+/// Text on stdout.
+pub fn say(text: &str) -> Result<ExitCode> {
     // A closed pipe (`| head`) is not an error of ours.
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
     Ok(ExitCode::SUCCESS)
 }
 
+/// A remark on stderr.
 #[allow(clippy::print_stderr)] // Not a result, and no error.
-fn note(text: &str) {
+pub fn note(text: &str) {
     eprintln!("note: {text}");
 }
 
