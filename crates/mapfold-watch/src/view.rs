@@ -7,7 +7,7 @@
 use crate::{Meter, Spread};
 use mapfold_coord::events::{MemberUse, Outcome};
 use mapfold_coord::process::{Alive, Process};
-use mapfold_coord::{Attempt, Counters, Failure, FailureKind, JobEvent, MemberId, Phase, PhaseTimes, SplitId, StageId};
+use mapfold_coord::{Attempt, Counters, Failure, JobEvent, MemberId, Phase, PhaseTimes, SplitId, StageId};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -433,8 +433,7 @@ impl JobView {
     /// The first thing that went wrong: what ended the job, else the first failed attempt.
     pub fn root(&self) -> Option<&Failure> {
         let ended = self.ended.as_ref().and_then(|e| e.failure.as_ref());
-        let stopped = ended.is_some_and(|f| f.kind == FailureKind::Cancelled);
-        ended.filter(|_| !stopped || self.failures.is_empty()).or(self.failures.first().map(|f| &f.failure)).or(ended)
+        ended.or(self.failures.first().map(|f| &f.failure))
     }
 }
 
