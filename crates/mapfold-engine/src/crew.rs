@@ -221,13 +221,14 @@ impl Hall {
         let flights = self.orders.flights.as_ref().map(|f| in_flight(&flight_path(f, ended.member)));
         let suspects = flights.unwrap_or_default();
         let convicted = presence.solo && !suspects.is_empty();
+        let was_over = self.shell.is_over(); // It may be by this very death.
         self.shell.crashed(MemberId(ended.member), suspects, &ended.how, ended.last_line());
         let first = lock(&self.state).replaced.insert(ended.member);
-        if !first || self.shell.is_over() {
-            return Ok(());
+        let goes_on = !self.shell.is_over();
+        if first && !was_over {
+            self.tell_lost(ended, goes_on && !presence.solo);
         }
-        self.tell_lost(ended, !presence.solo);
-        if convicted {
+        if !first || !goes_on || convicted {
             return Ok(()); // A solo member is started when a suspect waits.
         }
         tracing::info!("member {} is replaced: {}", ended.member, ended.how);
