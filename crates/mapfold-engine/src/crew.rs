@@ -256,6 +256,7 @@ impl Hall {
             }
         }
         self.crew.stop();
+        tracing::debug!("the door: {:?}", self.listener.counts());
     }
 }
 
