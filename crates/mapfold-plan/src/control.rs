@@ -19,9 +19,7 @@ pub const VARIABLE: &str = "MAPFOLD_CONTROL";
 pub fn grants() -> Result<bool> {
     match std::env::var(VARIABLE).as_deref() {
         Err(_) | Ok("") => Ok(true),
-        Ok("no-grants") if cfg!(debug_assertions) => {
-            Ok(false)
-        }
+        Ok("no-grants") if cfg!(debug_assertions) => Ok(false),
         Ok(other) => Err(Error::usage(format!("{VARIABLE}={other}: this program has no such control"))
             .with_remedy("controls are for the fault loops of a build with debug assertions; unset the variable")),
     }

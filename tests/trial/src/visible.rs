@@ -15,7 +15,9 @@ pub fn write(folder: &Path, split: u64, records: u64, millis: u64) {
         let text: String = ids.map(|id| format!("{id}\n")).collect();
         let (hidden, seen) = (format!("_{split}-{n}-{attempt}"), format!("part-{split}-{n}-{attempt}"));
         let written = std::fs::write(folder.join(&hidden), text);
-        written.and_then(|()| std::fs::rename(folder.join(hidden), folder.join(seen))).expect("a folder that takes files");
+        written
+            .and_then(|()| std::fs::rename(folder.join(hidden), folder.join(seen)))
+            .expect("a folder that takes files");
         std::thread::sleep(Duration::from_millis(millis));
     }
 }
