@@ -1,8 +1,10 @@
 //! A job of two outputs that is killed, or fails, at every step of the commit protocol: `--resume` gives the bytes of an
 //! undisturbed run, both outputs, nothing beside them; before the decision nothing is to be seen.
 //!
+//! With members in processes of their own the same holds; that test prints a table (`-- --nocapture`).
+//!
 //! The steps and how they are named are in `mapfold-coord`, `failpoint.rs`.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use mapfold_tests::{Desk, Ran, indices, patch};
 use std::time::{Duration, Instant};
@@ -16,15 +18,21 @@ const AFTER: &[&str] = &["decided", "revealed", "before-cleaning", "cleaned"];
 struct Room {
     desk: Desk,
     scene: String,
+    /// Options that say where it runs.
+    mode: &'static str,
     whole: [Vec<u8>; 2],
 }
 
 impl Room {
     fn new() -> Room {
+        Room::of("")
+    }
+
+    fn of(mode: &'static str) -> Room {
         let desk = Desk::new();
         let scene = desk.scene(600);
         std::fs::create_dir(desk.path("scene-whole")).unwrap();
-        let room = Room { desk, scene, whole: [Vec::new(), Vec::new()] };
+        let room = Room { desk, scene, mode, whole: [Vec::new(), Vec::new()] };
         room.run("scene-whole", "", "").fine();
         Room { whole: room.bytes("scene-whole"), ..room }
     }
@@ -37,7 +45,10 @@ impl Room {
     }
 
     fn line(&self, folder: &str, more: &str) -> String {
-        format!("{} --ndvi {folder}/a.tif --sum {folder}/b.tif --tile 256 --blocksize 64 {more}", self.scene)
+        format!(
+            "{} --ndvi {folder}/a.tif --sum {folder}/b.tif --tile 256 --blocksize 64 {} {more}",
+            self.scene, self.mode
+        )
     }
 
     fn run(&self, folder: &str, more: &str, points: &str) -> Ran {
@@ -101,6 +112,28 @@ fn an_error_at_any_step_is_told_and_leaves_what_can_be_gone_on_with_or_nothing()
             assert!(AFTER.contains(step) || left.iter().all(|n| n.starts_with('.')), "{left:?}: {ran}");
         });
         assert!(reached >= 1, "{step} was not reached");
+    }
+}
+
+#[test]
+fn with_members_in_processes_of_their_own_every_step_holds() {
+    let room = Room::of("--mode pseudo --workers 2 --threads 1");
+    println!("| step | killed | failed | delayed | violations |\n|---|--:|--:|--:|--:|");
+    for step in BEFORE.iter().chain(AFTER) {
+        let visible = |folder: &str| room.names(folder).iter().any(|n| !n.starts_with('.'));
+        let killed = room.each_time(step, "abort", |folder, ran| {
+            assert_eq!((ran.code, ran.out.as_str()), (137, ""), "{ran}");
+            assert!(!visible(folder) || AFTER.contains(step), "{folder}: visible before the decision");
+        });
+        let failed = room.each_time(step, "error", |folder, ran| {
+            let ran = ran.refused(3, &[&format!("fail point {step}")]);
+            assert!(!visible(folder) || AFTER.contains(step), "visible before the decision: {ran}");
+        });
+        let folder = room.case(&format!("{step}=delay"));
+        room.run(&folder, "", &format!("{step}=delay:200")).fine();
+        assert!(room.bytes(&folder) == room.whole, "{step}: other bytes after a delay");
+        assert!(killed >= 1 && failed >= 1, "{step} was not reached");
+        println!("| {step} | {killed} | {failed} | 1 | 0 |");
     }
 }
 

@@ -170,6 +170,13 @@ impl Coordinator {
         self.stages.values().all(Stage::complete)
     }
 
+    /// Whether emission is granted to one attempt only; not so in the control of the fault loops.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn grants(&self) -> bool {
+        self.policy.grants
+    }
+
     /// How far the job is.
     #[must_use]
     pub fn progress(&self) -> Progress {

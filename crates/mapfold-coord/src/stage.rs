@@ -66,6 +66,8 @@ pub(crate) struct Stage {
     /// First attempt number of this generation, and the highest given out so far.
     base: u32,
     top: u32,
+    /// No split is old enough to be leased once more before then: asking again is not worth a look at all flights.
+    calm_until_ms: u64,
     /// Splits that a member died with, and how often a solo member has died with them alone.
     suspects: BTreeMap<u64, u32>,
 }
@@ -103,6 +105,7 @@ impl Stage {
             tries: HashMap::new(),
             base: 0,
             top: 0,
+            calm_until_ms: 0,
             suspects: BTreeMap::new(),
         };
         stage.take_over(&spec.earlier.done, State::Done)?;
@@ -213,14 +216,22 @@ impl Stage {
 
     /// Leases a split once more that one other member has held for `age_ms` or longer.
     pub fn speculate(&mut self, member: MemberId, now_ms: u64, age_ms: u64) -> Option<(SplitId, Attempt)> {
-        let slow = |leases: &[Lease]| match leases {
-            [one] if !one.granted && one.member != member => {
-                (now_ms.saturating_sub(one.since_ms) >= age_ms).then_some(one.since_ms)
-            }
+        if now_ms < self.calm_until_ms {
+            return None;
+        }
+        let alone = |leases: &[Lease]| match leases {
+            [one] if !one.granted => Some((one.since_ms, one.member)),
             _ => None,
         };
-        let oldest = self.flights.iter().filter_map(|(split, l)| Some((slow(l)?, *split))).min()?;
-        let split = SplitId(oldest.1);
+        let all = || self.flights.iter().filter_map(|(split, l)| alone(l).map(|(since, who)| (since, *split, who)));
+        // A lease that comes later is younger still; one whose rival is gone counts again (`release`).
+        let oldest = all().map(|(since, ..)| since).min().unwrap_or(now_ms);
+        if now_ms.saturating_sub(oldest) < age_ms {
+            self.calm_until_ms = oldest.saturating_add(age_ms);
+            return None;
+        }
+        let slow = |since: u64| now_ms.saturating_sub(since) >= age_ms;
+        let split = SplitId(all().filter(|(since, _, who)| slow(*since) && *who != member).min()?.1);
         Some((split, self.add_lease(split, member, now_ms)))
     }
 
@@ -292,6 +303,7 @@ impl Stage {
     /// Takes one lease back. `true` when no other attempt at the split is out: the caller then
     /// decides whether it waits again ([`Stage::requeue`]) or is given up.
     pub fn release(&mut self, split: SplitId, member: MemberId, attempt: Attempt) -> bool {
+        self.calm_until_ms = 0;
         let Some(leases) = self.flights.get_mut(&split.0) else {
             return false;
         };
@@ -337,7 +349,7 @@ impl Stage {
         self.tries.clear();
         self.again.clear();
         self.suspects.clear();
-        self.cursor = 0;
+        (self.cursor, self.calm_until_ms) = (0, 0);
         (self.done, self.skipped, self.cost_done) = (0, 0, 0);
         self.counters = Counters::default();
         self.times = PhaseTimes::default();

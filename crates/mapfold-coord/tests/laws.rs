@@ -247,6 +247,19 @@ fn of_two_attempts_the_first_to_ask_wins() {
 }
 
 #[test]
+fn a_slow_attempt_whose_rival_has_died_gets_another_at_once() {
+    let policy = Policy { speculate_after_ms: Some(100), ..Policy::default() };
+    let mut room = Room::of(1, policy);
+    room.lease(ALICE, 1);
+    room.lease(BOB, 1);
+    let carol = MemberId(3);
+    assert_eq!(leased(&room.tell(Event::Tick { now_ms: 100 })), [(0, 1)], "Bob's");
+    assert_eq!(room.lease(carol, 1), [], "two are enough");
+    let out = room.tell(Event::MemberLost { member: BOB });
+    assert_eq!(leased(&out), [(0, 2)], "Carol's: Alice is slow since 0");
+}
+
+#[test]
 fn a_resumed_stage_runs_the_rest_only_and_keeps_the_counters() {
     let mut counters = Counters::default();
     counters.add("pixels", 20);

@@ -94,19 +94,13 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
     let member = Arc::new(member.with_flight(line.flight.as_deref()).with_durable(true));
     let [postbox] = boxes.as_slice() else { return Err(Error::job("a member process has one worker")) };
     hear_all(line.reader, postbox.clone(), control.clone());
-    let at_work = worker::start(1, &member)?;
-    while !at_work.is_finished() {
-        std::thread::park_timeout(Duration::from_millis(orders.alive_every_ms));
-        control.say(Said::Alive(vitals(&member)));
-    }
+    let alive = || control.say(Said::Alive(vitals(&member)));
+    let ended = worker::start(1, &member)?.until_ended(Duration::from_millis(orders.alive_every_ms), alive);
     member.writer.wait_idle();
     control.say(Said::Alive(vitals(&member)));
     control.close();
     let _ = writer.join();
-    match at_work.join() {
-        Ok(Some(e)) => Err(Error::job(format!("a timely worker stopped: {e}"))),
-        _ => Ok(()),
-    }
+    ended
 }
 
 /// The file of a member's flight slots.

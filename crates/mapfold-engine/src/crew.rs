@@ -272,6 +272,7 @@ impl Hall {
             }
         }
         self.crew.stop();
+        tracing::debug!("the door: {:?}", self.listener.counts());
     }
 }
 

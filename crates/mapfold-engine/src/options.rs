@@ -44,6 +44,8 @@ pub struct RunOptions {
     pub crew: Option<Arc<dyn Crew>>,
     /// Milliseconds after which a member process that still works on a split is ended; `None`: never.
     pub split_timeout_ms: Option<u64>,
+    /// Milliseconds after which a split that one member process works on is given to an idle one as well.
+    pub speculate_after_ms: u64,
     /// Milliseconds of silence after which a member process is given up.
     pub lost_after_ms: u64,
     /// What the facade's part of a member needs to build the same plan, as JSON.
@@ -70,6 +72,7 @@ impl Default for RunOptions {
             job: None,
             crew: None,
             split_timeout_ms: None,
+            speculate_after_ms: 60_000,
             lost_after_ms: 30_000,
             settings: String::new(),
         }

@@ -188,18 +188,11 @@ impl<'a> Run<'a> {
         let (member, boxes) = Member::new(self.plan, &self.memory, limits, members.clone().map(line).collect());
         members.zip(boxes).for_each(|(id, postbox)| self.shell.enrol(id, false, postbox));
         let member = Arc::new(member);
-        let at_work = worker::start(workers, &member)?;
-        while !at_work.is_finished() {
-            std::thread::park_timeout(Duration::from_millis(20));
-            self.tick(None);
-        }
+        let ended = worker::start(workers, &member)?.until_ended(Duration::from_millis(20), || self.tick(None));
         member.writer.wait_idle(); // No write of ours may come after the folder is left.
         self.spilled = member.hub.spilled();
         self.tick(None);
-        match at_work.join() {
-            Ok(Some(e)) => Err(Error::job(format!("a timely worker stopped: {e}"))),
-            _ => Ok(()),
-        }
+        ended
     }
 
     /// Members in processes of their own.
@@ -409,11 +402,16 @@ fn shell(opts: &RunOptions, stages: &[StageRun], specs: Vec<StageSpec>) -> Resul
     let patience = match opts.crew {
         Some(_) => {
             let (lost_after_ms, lease_ms) = (Some(opts.lost_after_ms), opts.split_timeout_ms);
-            Policy { lost_after_ms, lease_ms, kill_overdue: true, ..Policy::cluster() }
+            let speculate_after_ms = Some(opts.speculate_after_ms);
+            Policy { lost_after_ms, lease_ms, speculate_after_ms, kill_overdue: true, ..Policy::default() }
         }
         None => Policy::default(),
     };
-    let policy = Policy { on_error: opts.on_error, ..patience };
+    let grants = mapfold_plan::control::grants()?;
+    if !grants {
+        tracing::warn!("a control is on: results of this run are wrong on purpose");
+    }
+    let policy = Policy { on_error: opts.on_error, grants, ..patience };
     let coordinator = Coordinator::new(specs, policy).map_err(|e| Error::caused(Kind::Job, e))?;
     let streams = stages.iter().filter_map(|s| Some((s.id, s.streams.clone()?))).collect();
     let named: Vec<Arc<dyn Stage>> = stages.iter().map(|s| s.stage.clone()).collect();

@@ -225,7 +225,8 @@ impl Shell {
         let mut inner = self.lock();
         let before = inner.coord.is_done(stage, split);
         let told = self.carry_out(&mut inner, Event::Registered { member, stage, split, attempt, record });
-        let counted = !before && inner.coord.is_done(stage, split);
+        let counts = !before || !inner.coord.grants(); // Without grants, whatever comes is counted.
+        let counted = counts && inner.coord.is_done(stage, split);
         let kept = if counted { inner.keep((self.roles)(stage), at, made.data, &made.times) } else { Ok(()) };
         drop(inner);
         if counted {

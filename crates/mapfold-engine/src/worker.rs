@@ -16,8 +16,8 @@ use mapfold_plan::{Cx, Error, Kind, Part, Phase as Doing, Place, Product, Result
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::Duration;
 use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::DistributorPact;
 use timely::dataflow::operators::Capability;
@@ -38,13 +38,32 @@ enum Outcome {
     Failed { error: Error, cause: Cause },
 }
 
-/// Starts `workers` timely workers of this process; the thread ends with them, and says what stopped one.
-///
-/// It unparks the caller at its end.
+/// The workers of this process, at work.
+pub struct AtWork(Receiver<Option<String>>);
+
+impl AtWork {
+    /// Waits until the workers have ended, and calls `tick` every so often meanwhile.
+    ///
+    /// # Errors
+    /// What stopped a worker.
+    pub fn until_ended(&self, every: Duration, mut tick: impl FnMut()) -> Result<()> {
+        // A message, not the end of a thread that unparks this one: that thread has not ended when this one wakes.
+        let fault = loop {
+            match self.0.recv_timeout(every) {
+                Ok(fault) => break fault,
+                Err(RecvTimeoutError::Timeout) => tick(),
+                Err(RecvTimeoutError::Disconnected) => break Some("it ended without a word".to_string()),
+            }
+        };
+        fault.map_or(Ok(()), |e| Err(Error::job(format!("a timely worker stopped: {e}"))))
+    }
+}
+
+/// Starts `workers` timely workers of this process.
 ///
 /// # Errors
 /// When timely cannot start its threads.
-pub fn start(workers: usize, member: &Arc<Member>) -> Result<JoinHandle<Option<String>>> {
+pub fn start(workers: usize, member: &Arc<Member>) -> Result<AtWork> {
     let config = match workers {
         1 => timely::CommunicationConfig::Thread,
         n => timely::CommunicationConfig::ProcessBinary(n),
@@ -55,12 +74,12 @@ pub fn start(workers: usize, member: &Arc<Member>) -> Result<JoinHandle<Option<S
     let serve = move |worker: &mut Worker| serve(worker, &member);
     let guards = timely::execute::execute_from(builders, others, timely::WorkerConfig::default(), serve);
     let guards = guards.map_err(no_start)?;
-    let caller = std::thread::current();
-    Ok(std::thread::spawn(move || {
+    let (ended, at_work) = channel();
+    std::thread::spawn(move || {
         let fault = guards.join().into_iter().filter_map(std::result::Result::err).next();
-        caller.unpark(); // Else a short run would wait for the next tick.
-        fault
-    }))
+        let _ = ended.send(fault); // Whoever waits no more has no use for it.
+    });
+    Ok(AtWork(at_work))
 }
 
 /// Runs the stages of a job, one dataflow after the other.
@@ -76,7 +95,7 @@ fn serve(worker: &mut Worker, member: &Arc<Member>) {
         let probe = Handle::new();
         build(worker, member, stage, &desk, &probe);
         while !probe.done() {
-            worker.step_or_park(Some(std::time::Duration::from_millis(200)));
+            worker.step_or_park(Some(Duration::from_millis(200)));
         }
     }
 }
@@ -295,7 +314,7 @@ impl Source {
 
     fn stored(&mut self, at: At, record: &mapfold_plan::PartRecord, nanos: u64) {
         let Some(mut made) = self.storing.remove(&at) else { return };
-        made.times.add(Phase::Write, std::time::Duration::from_nanos(nanos));
+        made.times.add(Phase::Write, Duration::from_nanos(nanos));
         made.data = pack(record);
         self.register(at, made);
     }
@@ -397,7 +416,7 @@ fn phases(nanos: [u64; 7]) -> PhaseTimes {
         (Doing::Other, Phase::Compute),
     ];
     for (from, phase) in to {
-        out.add(phase, std::time::Duration::from_nanos(nanos[from as usize]));
+        out.add(phase, Duration::from_nanos(nanos[from as usize]));
     }
     out
 }

@@ -14,6 +14,8 @@
 
 mod clock;
 mod combine;
+#[doc(hidden)]
+pub mod control;
 mod cx;
 mod domain;
 mod error;

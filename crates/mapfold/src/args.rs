@@ -81,6 +81,9 @@ pub struct RunArgs {
     /// Seconds after which a process that still works on a split is ended, and the split tried alone [default: never]
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400), help_heading = "Resources")]
     pub split_timeout: Option<u64>,
+    /// Seconds after which a split is given to a second, idle member as well; the first to be done counts
+    #[arg(long, value_name = "SECONDS", default_value_t = 60.0, value_parser = parse_patience, hide = true, help_heading = "Resources")]
+    pub speculate_after: f64,
     /// Compute threads of each process [default: all cores, divided by --workers]
     #[arg(long, value_name = "N", alias = "executor-cores", value_parser = parse_count::<usize>, help_heading = "Resources")]
     pub threads: Option<usize>,
@@ -223,6 +226,12 @@ fn parse_count<N: FromStr>(text: &str) -> Result<N, String> {
 
 fn parse_number(text: &str) -> Result<f64, String> {
     text.trim().parse().map_err(|_| format!("{text:?} is not a number; write -9999, 0.5 or nan"))
+}
+
+/// Seconds, or a part of one.
+fn parse_patience(text: &str) -> Result<f64, String> {
+    let seconds = text.trim().parse::<f64>().ok().filter(|s| (0.01..=86_400.0).contains(s));
+    seconds.ok_or_else(|| format!("{text:?} is no number of seconds from 0.01 to 86400"))
 }
 
 /// A whole number within bounds.
@@ -404,6 +413,7 @@ impl RunArgs {
             overwrite: self.overwrite,
             on_error,
             lost_after_ms: 1000 * self.member_timeout,
+            speculate_after_ms: (1000.0 * self.speculate_after) as u64,
             split_timeout_ms: self.split_timeout.map(|s| 1000 * s),
             ..RunOptions::default()
         })

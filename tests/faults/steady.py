@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+"""A map-only job of four processes, one of which is killed every few seconds: do the others pause, what is done again?
+
+    python3 tests/faults/steady.py --bin TARGET/debug
+
+A pause is the time between two splits of one member that was not killed, as the event log has them; a run without
+kills says how long pauses are anyway. Members that take the place of killed ones join the run like any other.
+"""
+import argparse
+import json
+import random
+import sys
+import time
+
+from common import KILL, Room, check_numbers, children, send, table
+
+
+def options():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--bin", required=True, help="folder of mapfold-trial")
+    p.add_argument("--splits", type=int, default=2400)
+    p.add_argument("--millis", type=int, default=50)
+    p.add_argument("--every", type=float, default=5.0, help="seconds between two kills")
+    p.add_argument("--members", type=int, default=4)
+    p.add_argument("--threads", type=int, default=1)
+    p.add_argument("--seed", type=int, default=1)
+    return p.parse_args()
+
+
+def run(o, kill):
+    """Runs the job. Gives (kills, verdict, events, report)."""
+    room, dice, kills = Room(), random.Random(o.seed), 0
+    words = f"--splits {o.splits} --millis {o.millis} --mode pseudo --workers {o.members} --threads {o.threads} --json"
+    main = room.start([f"{o.bin}/mapfold-trial", *words.split()])
+    until = time.monotonic() + o.every
+    while main.poll() is None:
+        if kill and time.monotonic() >= until:
+            until += o.every
+            members = children(main.pid)
+            kills += bool(members) and send(dice.choice(members), KILL)
+        time.sleep(0.01)
+    out, err = room.said()
+    assert main.returncode == 0, err
+    report = json.loads(out)
+    return kills, check_numbers(report["numbers"], o.splits), room.events(), report
+
+
+def measured(o, name, kill):
+    kills, verdict, events, report = run(o, kill)
+    leased, done, ends = {}, {}, {}
+    for e in events:
+        if e["event"] == "split_leased":
+            leased.setdefault(e["split"], []).append(e["member"])
+        elif e["event"] == "split_done":
+            done[e["split"]] = e["member"]
+            ends.setdefault(e["member"], []).append(e["at_ms"])
+    last = max(t for times in ends.values() for t in times)
+    # A killed member's last split is long before the end; the pauses of a survivor are looked at to the end.
+    pauses = [b - a for times in ends.values() for a, b in zip(times, times[1:])]
+    again = sum(len(m) - 1 for m in leased.values())
+    held = sum(1 for split, members in leased.items() for m in members if m != done.get(split))
+    pauses.sort()
+    median, worst = pauses[len(pauses) // 2], pauses[-1]
+    row = [name, o.splits, kills, report["run"]["replaced"], len(ends), again, held, median, worst, str(verdict)]
+    return [*row, f"{report['run']['wall_seconds']:.1f}"], verdict.bad() or again > held, last
+
+
+def main():
+    o = options()
+    head = ["", "splits", "kills", "replaced", "members in all", "leased again", "leases of the killed"]
+    rows = [[*head, "median pause, ms", "longest pause, ms", "result", "wall, s"]]
+    bad = False
+    for name, kill in [("undisturbed", False), ("one killed every few seconds", True)]:
+        row, wrong, _ = measured(o, name, kill)
+        rows.append(row)
+        bad |= wrong
+    print(table(rows))
+    sys.exit(bad)
+
+
+if __name__ == "__main__":
+    main()
