@@ -28,6 +28,30 @@ mapfold run stats s2/S2_20230108/B04.tif
 mapfold run stats s2/S2_20230108/B04.tif --histogram 20
 mapfold run stats s2/S2_20230108/B04.tif --json > stats.json";
 
+/// `mapfold run wordcount --help`
+pub const WORDCOUNT: &str = "\
+mapfold run wordcount --help > help.txt
+mapfold run wordcount help.txt --out counts --partitions 1
+sort -k2 -n -r counts/part-r-00000 | head -n 5";
+
+/// `mapfold run sort --help`
+pub const SORT: &str = "\
+mapfold run sort --help > help.txt
+mapfold run sort help.txt --out sorted
+cat sorted/part-r-* | head -n 5";
+
+/// `mapfold run aggregate --help`
+pub const AGGREGATE: &str = "\
+printf 'station,depth\\nA,2.5\\nB,4\\nA,3.5\\n' > depths.csv
+mapfold run aggregate depths.csv --by station --agg depth:mean,max,count
+mapfold run aggregate depths.csv --by station --agg depth:mean --out means.csv";
+
+/// `mapfold run streaming --help`
+pub const STREAMING: &str = "\
+mapfold run streaming --help > help.txt
+mapfold run streaming help.txt --out counts --mapper 'tr -s \" \" \"\\n\"' \
+  --reducer 'uniq -c'";
+
 /// `mapfold info --help`
 pub const INFO: &str = "\
 mapfold gen scene s2 --size 512 --bands B04

@@ -16,7 +16,20 @@ pub fn builtins() -> Vec<Builtin> {
     vec![
         Builtin::new("ndvi", mapfold_job_ndvi::ndvi).examples(&examples::indented(examples::NDVI)),
         Builtin::new("stats", mapfold_job_stats::stats).examples(&examples::indented(examples::STATS)).reports_only(),
+        records("wordcount", mapfold_job_wordcount::wordcount, examples::WORDCOUNT),
+        records("sort", mapfold_job_sort::sort, examples::SORT),
+        records("aggregate", mapfold_job_aggregate::aggregate, examples::AGGREGATE),
+        records("streaming", mapfold_job_streaming::streaming, examples::STREAMING),
     ]
+}
+
+/// A job without rasters.
+fn records<P: clap::Parser + serde::Serialize + serde::de::DeserializeOwned>(
+    name: &str,
+    job: impl Fn(P, &Plan) -> Result<()> + Send + Sync + 'static,
+    examples: &str,
+) -> Builtin {
+    Builtin::new(name, job).examples(&examples::indented(examples)).records()
 }
 
 /// `--json`

@@ -88,7 +88,8 @@ impl Member {
         let stages = plan.stages().into_iter().zip(memory).enumerate().map(|(i, (stage, memory))| {
             let files = stage
                 .output()
-                .map(|o| PartFiles::new(plan.stores().clone(), JobFolder::parts_for(o.loc()), o.loc().clone()));
+                .map(|o| PartFiles::new(plan.stores().clone(), JobFolder::parts_for(o.loc()), o.loc().clone()))
+                .map(Arc::new);
             Arc::new(MemberStage { id: StageId(i as u32), stage, memory: *memory, files })
         });
         let stages = stages.collect();
@@ -142,7 +143,7 @@ pub struct MemberStage {
     pub(crate) id: StageId,
     pub(crate) stage: Arc<dyn Stage>,
     pub(crate) memory: StageMemory,
-    pub(crate) files: Option<PartFiles>,
+    pub(crate) files: Option<Arc<PartFiles>>,
 }
 
 impl MemberStage {

@@ -1,12 +1,15 @@
 //! Writing granted parts: a member's hands on the working files of an output.
 //!
 //! The places come from the coordinator ([`crate::streams`]); the files are opened when the first part is written.
+//! An output that is a folder has no streams: each attempt makes files under names of its own ([`PartFolder`]). What
+//! failed attempts leave goes with the work folder.
 
 use crate::commit::about_output;
 use crate::streams::{stream_name, write_part};
-use mapfold_plan::{Part, PartRecord, Result};
+use mapfold_plan::{Part, PartFolder, PartRecord, Result};
 use mapfold_store::{Loc, StoreError, Stores, WorkFile};
 use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The working files of one output, as one process writes them.
@@ -39,5 +42,15 @@ impl PartFiles {
         let file = self.stores.open_file(&self.dir.join(&stream_name(stream)))?;
         open.insert(stream, file.clone());
         Ok(file)
+    }
+}
+
+impl PartFolder for PartFiles {
+    fn create(&self, name: &str) -> Result<(String, Arc<dyn WorkFile>)> {
+        // Not the attempt's number: after `--resume` numbers begin anew, and a late process of the run before may write.
+        let unique = std::hash::RandomState::new().build_hasher().finish();
+        let attempt = format!("{name}.{:x}.{unique:016x}", std::process::id());
+        let made = self.stores.create_file(&self.dir.join(&attempt));
+        Ok((attempt, made.map_err(|e| about_output(e, &self.output))?))
     }
 }

@@ -6,11 +6,13 @@
 //!
 //! The coordinator's side only: members hold the bytes of their parts and write them ([`crate::parts`]) at the places
 //! given here. A place is never given twice, so a late write of a lost member hits nothing that counts.
+//!
+//! Outputs made of files of attempts have no streams: their parts wait for nothing.
 
 use crate::commit::about_output;
 use crate::link::At;
 use mapfold_coord::MemberId;
-use mapfold_plan::{Output, Part, PartRecord, Result, StoredSegment};
+use mapfold_plan::{Output, OutputShape, Part, PartFile, PartRecord, Result, StoredSegment};
 use mapfold_store::{Loc, StoreError, Stores, WorkFile};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,15 +48,22 @@ struct Turn {
     /// Bytes held by each member.
     bytes: HashMap<MemberId, u64>,
     ends: Vec<u64>,
+    /// Nothing is to be in order.
+    free: bool,
 }
 
 /// The streams of one output.
 pub struct Streams {
+    stores: Stores,
+    dir: Loc,
     files: Vec<Arc<dyn WorkFile>>,
     turn: Mutex<Turn>,
     hold: u64,
     output: Loc,
 }
+
+/// Name of the laid-out file or folder among the parts, when it is not a stream itself.
+pub const WHOLE: &str = "whole";
 
 /// The name of a stream's working file.
 pub fn stream_name(stream: u32) -> String {
@@ -88,8 +97,10 @@ impl Streams {
             if earlier.is_empty() { stores.create_file(&loc) } else { stores.open_file(&loc) }
         };
         let files = (0..output.streams()).map(open).collect::<Result<Vec<_>, _>>()?;
-        let turn = Turn { settled, next: 0, held: BTreeMap::new(), bytes: HashMap::new(), ends };
-        Ok(Streams { files, turn: Mutex::new(turn), hold, output: output.loc().clone() })
+        let free = output.shape() != OutputShape::Streams;
+        let turn = Turn { settled, next: 0, held: BTreeMap::new(), bytes: HashMap::new(), ends, free };
+        let (stores, dir) = (stores.clone(), dir.clone());
+        Ok(Streams { stores, dir, files, turn: Mutex::new(turn), hold, output: output.loc().clone() })
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
@@ -131,10 +142,27 @@ impl Streams {
 
     /// Whether the bytes of a record are really there, as they were.
     pub fn verify(&self, record: &PartRecord) -> bool {
-        record.segments.iter().all(|s| {
+        let segments = record.segments.iter().all(|s| {
             let file = &self.files[s.stream as usize];
             file.read_at(s.offset, s.len as usize).is_ok_and(|b| xxhash(&b) == s.hash)
-        })
+        });
+        segments && record.files.iter().all(|f| self.verify_file(f).unwrap_or(false))
+    }
+
+    /// A file of an attempt, where it was written or where it was moved before a crash.
+    fn verify_file(&self, file: &PartFile) -> Result<bool, StoreError> {
+        const AT_ONCE: u64 = 8 << 20;
+        let moved = self.dir.join(WHOLE).join(&file.name);
+        let own = self.dir.join(&file.attempt);
+        let there = self.stores.open_file(if self.stores.exists(&own)? { &own } else { &moved })?;
+        if there.len()? != file.bytes {
+            return Ok(false);
+        }
+        let mut hash = mapfold_plan::FileHash::default();
+        for at in (0..file.bytes).step_by(AT_ONCE as usize) {
+            hash.update(&there.read_at(at, (file.bytes - at).min(AT_ONCE) as usize)?);
+        }
+        Ok(hash.finish() == file.hash)
     }
 
     /// The working file of a stream.
@@ -162,7 +190,7 @@ pub fn write_part(
         Ok(StoredSegment { stream: *stream, offset: *offset, len: bytes.len() as u64, hash: xxhash(bytes) })
     };
     let segments = part.segments.iter().zip(offsets).map(write).collect::<Result<Vec<_>, StoreError>>()?;
-    Ok(PartRecord { split, segments, meta: part.meta.clone() })
+    Ok(PartRecord { split, segments, files: part.files.clone(), meta: part.meta.clone() })
 }
 
 impl Turn {
@@ -193,7 +221,7 @@ impl Turn {
         while self.settled.get(self.next) == Some(&true) {
             self.next += 1;
         }
-        let is_due = |split: &u64| *split <= self.next as u64 || self.settled.get(*split as usize) == Some(&true);
+        let is_due = |split: &u64| self.free || *split <= self.next as u64 || self.settled.get(*split as usize) == Some(&true);
         // Few parts are held: at most the leases of all members.
         let due = self.held.keys().find(|s| is_due(s)).copied();
         let full = |h: &Held| self.bytes.get(&h.member).is_some_and(|bytes| *bytes > hold);

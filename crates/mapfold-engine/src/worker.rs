@@ -348,6 +348,9 @@ impl Try<'_> {
         let _flight = self.member.flight.enter(crate::pool::thread_index(), at.stage, at.split);
         let cx = Cx::new(rooms);
         cx.set_split(at.split.0);
+        if let Some(files) = &self.stage.files {
+            cx.set_part_folder(files.clone());
+        }
         if let Some(f) = &fetch {
             f.begin();
         }

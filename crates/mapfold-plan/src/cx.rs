@@ -1,7 +1,7 @@
 //! What a node may use while it computes: fetched bytes, room to reuse, the clock, counters.
 
 use crate::exchange::Exchanging;
-use crate::{Clock, Error, FileId, Phase, Result};
+use crate::{Clock, Error, FileId, PartFolder, Phase, Result};
 use bytes::Bytes;
 use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
@@ -36,6 +36,7 @@ pub struct Cx<'a> {
     template: bool,
     split: Cell<u64>,
     order: RefCell<Vec<u8>>,
+    parts: RefCell<Option<Arc<dyn PartFolder>>>,
     /// Where the time goes.
     pub clock: Clock,
 }
@@ -51,6 +52,7 @@ impl<'a> Cx<'a> {
             template: false,
             split: Cell::new(0),
             order: RefCell::default(),
+            parts: RefCell::default(),
             clock: Clock::default(),
         }
     }
@@ -106,6 +108,19 @@ impl<'a> Cx<'a> {
     /// What the exchange may use.
     pub fn exchanging(&self) -> Arc<Exchanging> {
         self.exchanging.borrow().clone()
+    }
+
+    /// The engine says where this attempt may make files.
+    pub fn set_part_folder(&self, folder: Arc<dyn PartFolder>) {
+        *self.parts.borrow_mut() = Some(folder);
+    }
+
+    /// Where this attempt may make files of its part.
+    ///
+    /// # Errors
+    /// In a stage without an output.
+    pub fn part_folder(&self) -> Result<Arc<dyn PartFolder>> {
+        self.parts.borrow().clone().ok_or_else(|| Error::job("this stage has no place for files of parts"))
     }
 
     /// Room of type `R` that this thread keeps from split to split.

@@ -83,6 +83,30 @@ impl<T: 'static> Flow<T> {
         self.chain("filter", label(Location::caller()), false, kept)
     }
 
+    /// All values of a split as one, or as several where `add` says that one is full: what a split tells an exchange,
+    /// folded before anything is copied. A split without values gives one too. `most` bytes are what one may hold.
+    ///
+    /// ```
+    /// use mapfold_plan::*;
+    /// let plan = Plan::new(mapfold_store::Stores::new(), PlanOptions::default());
+    /// let sums = plan.range(2).flat_map(|n| [n, n + 1, n + 2]).fold_splits(8, || 0, |sum, n| {
+    ///     *sum += n;
+    ///     Ok(false)
+    /// });
+    /// assert_eq!(sums.collect_here().unwrap(), [3, 6]);
+    /// ```
+    #[track_caller]
+    pub fn fold_splits<A: 'static>(
+        self,
+        most: u64,
+        begin: impl Fn() -> A + Send + Sync + 'static,
+        add: impl Fn(&mut A, T) -> Result<bool> + Send + Sync + 'static,
+    ) -> Flow<A> {
+        let at = label(Location::caller());
+        let fold = crate::fold_splits::FoldSplits::new(self.node, most, begin, add, at);
+        Flow { node: Arc::new(fold), plan: self.plan }
+    }
+
     fn link<U: 'static, F>(self, what: &'static str, at: String, f: F) -> Flow<U>
     where
         F: Fn(T, bool, &mut dyn FnMut(U) -> Result<()>) -> Result<()> + Send + Sync + 'static,

@@ -10,6 +10,30 @@ pub fn hash64(bytes: &[u8]) -> u64 {
     xxhash_rust::xxh3::xxh3_64(bytes)
 }
 
+/// [`hash64`] of bytes that come in pieces.
+///
+/// ```
+/// let mut hash = mapfold_plan::FileHash::default();
+/// hash.update(b"map");
+/// hash.update(b"fold");
+/// assert_eq!(hash.finish(), mapfold_plan::hash64(b"mapfold"));
+/// ```
+#[derive(Clone, Default)]
+pub struct FileHash(xxhash_rust::xxh3::Xxh3);
+
+impl FileHash {
+    /// The bytes that come next.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    /// The hash of all so far.
+    #[must_use]
+    pub fn finish(&self) -> u64 {
+        self.0.digest()
+    }
+}
+
 /// Parameters without secrets: every URL in them redacted.
 ///
 /// ```

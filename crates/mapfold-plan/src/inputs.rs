@@ -1,7 +1,7 @@
 //! Inputs by name: what lists and patterns stand for, asked once while planning.
 
 use crate::{Error, Plan, Result};
-use mapfold_store::Loc;
+use mapfold_store::{Loc, ObjectInfo};
 
 /// Files that a message names.
 const SHOWN: usize = 3;
@@ -42,6 +42,53 @@ impl Plan {
         // which the redaction of a question sees the end of a URL.
         let question = format!("look up {}", input.as_text().replace(' ', "%20"));
         self.ask(&question, || Ok(self.stores().expand(input)?))
+    }
+
+    /// The files that some inputs name, with their sizes: as [`Plan::locations`], and a folder stands for the files in it
+    /// whose names do not begin with `_` or `.`, in the order of their names. The answer is recorded.
+    ///
+    /// ```
+    /// use mapfold_plan::*;
+    /// use mapfold_store::{Loc, Stores};
+    /// let stores = Stores::new();
+    /// for name in ["_SUCCESS", "part-r-00001", "part-r-00000"] {
+    ///     stores.put(&Loc::parse(&format!("memory://lab/out/{name}"))?, "text".into())?;
+    /// }
+    /// let plan = Plan::new(stores, PlanOptions::default());
+    /// let found = plan.files_of([&Loc::parse("memory://lab/out")?])?;
+    /// let names: Vec<&str> = found.iter().map(|(loc, _)| loc.name()).collect();
+    /// assert_eq!(names, ["part-r-00000", "part-r-00001"]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Plan::locations`]; when a file is not there, a folder holds none, or a folder holds folders.
+    pub fn files_of<'a>(&self, inputs: impl IntoIterator<Item = &'a Loc>) -> Result<Vec<(Loc, ObjectInfo)>> {
+        let mut out = Vec::new();
+        for loc in self.locations(inputs)? {
+            let question = format!("files of {}", loc.as_text().replace(' ', "%20"));
+            out.extend(self.ask(&question, || self.find_files(&loc))?);
+        }
+        Ok(out)
+    }
+
+    fn find_files(&self, loc: &Loc) -> Result<Vec<(Loc, ObjectInfo)>> {
+        let stores = self.stores();
+        let head = |loc: Loc| Ok(stores.block_on(stores.head(&loc)).map(|info| (loc, info))?);
+        if !stores.is_folder(loc, true) {
+            return Ok(vec![head(loc.clone())?]);
+        }
+        let is_seen = |l: &Loc| !l.name().starts_with(['_', '.']);
+        let inside: Vec<Loc> = stores.list(loc)?.into_iter().filter(is_seen).collect();
+        if let Some(folder) = inside.iter().find(|l| stores.is_folder(l, true)) {
+            let what = format!("{loc} holds a folder, {}", folder.name());
+            return Err(Error::input(what).with_remedy(format!("name the folders that are meant: '{loc}/*'")));
+        }
+        if inside.is_empty() {
+            return Err(Error::input(format!("{loc}: there is no file in this folder"))
+                .with_remedy("names that begin with _ or . do not count"));
+        }
+        inside.into_iter().map(head).collect()
     }
 
     /// The one file that an input names.

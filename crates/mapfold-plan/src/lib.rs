@@ -23,6 +23,7 @@ pub mod exact;
 pub mod exchange;
 pub mod explain;
 mod flow;
+mod fold_splits;
 mod group;
 mod halo;
 mod hash;
@@ -46,13 +47,14 @@ pub use error::{Error, Kind, Result};
 pub use exchange::{Keyed, RangePartitioner, Values};
 pub use flow::Flow;
 pub use group::{Grouped, Over, PlannedKey, Tile, Time};
-pub use hash::{hash64, redacted};
+pub use hash::{FileHash, hash64, redacted};
 pub use key::{Key, decode_keys, encode_keys, partition_of};
 pub use node::{FileId, Need, Node, Step};
 pub use plan::{Answer, FileEntry, Plan, PlanOptions, StageId};
 pub use report::Reported;
 pub use sink::{
-    Assignment, FinishCx, Output, Part, PartRecord, PartWriter, Sink, SinkInput, SinkRun, StoredSegment, Units,
+    Assignment, FinishCx, Output, OutputShape, Part, PartFile, PartFolder, PartRecord, PartWriter, Sink, SinkInput,
+    SinkRun, StoredSegment, Units,
 };
 pub use stack::Stack;
 pub use stage::{Fetch, Product, Stage, StageKind};

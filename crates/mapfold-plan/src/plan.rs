@@ -192,10 +192,15 @@ impl Plan {
     /// of input, 4 at least and 1024 at most. It never depends on threads, workers or memory.
     pub fn open_exchange(&self, input_bytes: u64, partitions: Option<u32>) -> (usize, u32) {
         let told = partitions.or(self.0.options.partitions);
-        let count = told.unwrap_or_else(|| input_bytes.div_ceil(32 << 20).clamp(4, 1024) as u32).max(1);
+        let count = told.unwrap_or_else(|| self.usual_partitions(input_bytes)).max(1);
         let mut s = self.state();
         s.exchanges.push(count);
         (s.exchanges.len() - 1, count)
+    }
+
+    /// Partitions of an exchange for so many bytes of input, where the job says nothing: see [`Plan::open_exchange`].
+    pub fn usual_partitions(&self, input_bytes: u64) -> u32 {
+        self.0.options.partitions.unwrap_or_else(|| input_bytes.div_ceil(32 << 20).clamp(4, 1024) as u32).max(1)
     }
 
     /// Partitions of every exchange.

@@ -3,11 +3,16 @@
 //! A part is invisible until it is granted; the engine appends the segments of a granted part to streams (working
 //! files beside the output, or in memory) and records where they are. When every split is committed, [`Output::lay_out`]
 //! says which bytes make up the file, in order. Nothing is visible before the engine publishes that file.
+//!
+//! Records have another way ([`OutputShape::Folder`], [`OutputShape::File`]): an attempt writes a file of its own, piece by piece,
+//! under a name that nobody else has; the grant says which attempt's file counts, and publishing renames it. So a part
+//! may be larger than memory, and its bytes are written once.
 
 use crate::{Cut, Cx, Domain, Place, Plan, Result};
 use bytes::Bytes;
-use mapfold_store::Loc;
+use mapfold_store::{Loc, WorkFile};
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 /// What a user hands to `write`: turns options into a sink once the flow's shape is known.
 pub trait Sink<T>: 'static {
@@ -26,8 +31,44 @@ pub struct SinkInput<'a, T> {
     pub loc: &'a Loc,
     /// Where the values live.
     pub domain: &'a Domain,
-    /// The value that the template gave.
-    pub template: &'a T,
+    /// The value that the template gave; none for flows that are not on the ground.
+    pub template: Option<&'a T>,
+}
+
+/// What an output is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputShape {
+    /// A file, laid out from streams of segments.
+    #[default]
+    Streams,
+    /// A folder with a file per split (`part-r-00000`, …) and `_SUCCESS`.
+    Folder,
+    /// The one file of the only split.
+    File,
+}
+
+/// A file that an attempt has written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartFile {
+    /// Its name in the output.
+    pub name: String,
+    /// Its name until then, which no other attempt has.
+    pub attempt: String,
+    /// Its size.
+    pub bytes: u64,
+    /// xxh3 of its bytes.
+    pub hash: u64,
+    /// Records in it.
+    pub records: u64,
+}
+
+/// Where an attempt makes its files.
+pub trait PartFolder: Send + Sync {
+    /// An empty file under a name of its own; gives that name too. `name` is what it will be called in the output.
+    ///
+    /// # Errors
+    /// Those of the store: no space, read-only, or the folder is gone because the job has ended.
+    fn create(&self, name: &str) -> Result<(String, Arc<dyn WorkFile>)>;
 }
 
 /// Encoded bytes of a part, by stream.
@@ -35,6 +76,8 @@ pub struct SinkInput<'a, T> {
 pub struct Part {
     /// `(stream, bytes)`, in the order to be stored.
     pub segments: Vec<(u32, Vec<u8>)>,
+    /// Files of its own.
+    pub files: Vec<PartFile>,
     /// What [`Output::lay_out`] needs to know of the part (opaque to the engine).
     pub meta: Vec<u8>,
 }
@@ -59,6 +102,9 @@ pub struct PartRecord {
     pub split: u64,
     /// Where its bytes are.
     pub segments: Vec<StoredSegment>,
+    /// Its files.
+    #[serde(default)]
+    pub files: Vec<PartFile>,
     /// See [`Part::meta`].
     pub meta: Vec<u8>,
 }
@@ -105,6 +151,10 @@ pub struct FinishCx<'a> {
 pub trait Output: Send + Sync {
     /// Where the output will be.
     fn loc(&self) -> &Loc;
+    /// What it is made of.
+    fn shape(&self) -> OutputShape {
+        OutputShape::Streams
+    }
     /// `COG 10980x10980 float32, zstd 1, predictor 3, 5 overviews`
     fn describe(&self) -> String;
     /// Number of streams.
@@ -136,11 +186,16 @@ pub trait SinkRun<T>: Output {
     fn open_part(&self, split: &Place) -> Result<Box<dyn PartWriter<T>>>;
     /// As its untyped side.
     fn as_output(&self) -> &dyn Output;
+    /// Whether a place may have any number of values: records, not windows of an image.
+    fn takes_many(&self) -> bool {
+        false
+    }
 }
 
 /// Encodes the values of one split, window by window.
 pub trait PartWriter<T> {
-    /// The value of one window of the split, in row order of the windows.
+    /// The value of one window of the split, in row order of the windows; of records, any number for a split, and
+    /// `None` where there was none.
     ///
     /// # Errors
     /// When the value does not fit the output, or the encoder fails.

@@ -106,11 +106,7 @@ impl<T: 'static> Flow<T> {
         self.plan.check()?;
         check_place(&self.plan, loc).map_err(|e| e.at_stage(label.clone()))?;
         let made = template::run(self.node.as_ref()).map_err(|e| e.at_stage(label.clone()))?;
-        let Some(template) = made.first() else {
-            return Err(Error::usage("the flow gives no value on the template, so the output's shape is unknown")
-                .at_stage(label));
-        };
-        let input = SinkInput { plan: &self.plan, loc, domain: self.node.domain(), template };
+        let input = SinkInput { plan: &self.plan, loc, domain: self.node.domain(), template: made.first() };
         let sink = sink.open(input).map_err(|e| e.at_stage(label.clone()))?;
         self.plan.close(Arc::new(WriteStage { node: self.node, sink, label }));
         Ok(())
@@ -199,7 +195,7 @@ impl<T: 'static> Stage for WriteStage<T> {
             let here = |e: Error| e.at_stage(self.label.clone()).at_place(at.to_string());
             self.node
                 .eval(&at, cx, &mut |value| {
-                    if std::mem::replace(&mut put, true) {
+                    if std::mem::replace(&mut put, true) && !self.sink.takes_many() {
                         return Err(Error::job("the flow gives two values for one window of the output"));
                     }
                     cx.during(Phase::Encode, || writer.put(&at, Some(value), cx))

@@ -18,7 +18,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use spec::{Aggregate, AggregateKind};
+pub use spec::{Aggregate, AggregateKind, Aggregates};
 
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, types};

@@ -11,9 +11,11 @@ mod csv;
 mod csv_out;
 mod csv_reader;
 mod number;
+mod rows;
 mod schema;
 
 pub use csv::{CsvOptions, CsvParser};
 pub use csv_out::CsvWriter;
 pub use csv_reader::CsvReader;
+pub use rows::rows;
 pub use schema::{infer_schema, parse_schema};

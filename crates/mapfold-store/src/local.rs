@@ -179,6 +179,20 @@ pub(crate) fn rename(from: &Loc, to: &Loc, replace: Replace) -> Result<(), Store
     sync_folder_of(old).and_then(|()| sync_folder_of(new)).map_err(|e| StoreError::from_io(to, e))
 }
 
+/// Exchanges two files or folders.
+pub(crate) fn swap(from: &Loc, to: &Loc) -> Result<(), StoreError> {
+    let (a, b) = (path(from), path(to));
+    let exchanged = match rustix::fs::renameat_with(CWD, a, CWD, b, RenameFlags::EXCHANGE) {
+        Err(error) if lacks_feature(&io::Error::from(error)) => {
+            let aside = a.with_extension("aside");
+            fs::rename(b, &aside).and_then(|()| fs::rename(a, b)).and_then(|()| fs::rename(&aside, a))
+        }
+        other => other.map_err(io::Error::from),
+    };
+    exchanged.map_err(|e| StoreError::from_io(to, e))?;
+    sync_folder_of(a).and_then(|()| sync_folder_of(b)).map_err(|e| StoreError::from_io(to, e))
+}
+
 pub(crate) fn delete(loc: &Loc) -> Result<(), StoreError> {
     match fs::remove_file(path(loc)) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::from_io(loc, error)),

@@ -202,6 +202,20 @@ impl Memory {
         Ok(())
     }
 
+    pub(crate) fn swap(&self, from: &Loc, to: &Loc) -> Result<(), StoreError> {
+        let mut tree = self.tree();
+        let (a, b) = (from.memory_key(), to.memory_key());
+        let is_there = |tree: &Tree, key: &str| tree.objects.contains_key(key) || tree.is_folder(key);
+        if let Some(missing) = [from, to].into_iter().find(|loc| !is_there(&tree, loc.memory_key())) {
+            return Err(not_found(missing));
+        }
+        let aside = format!("{a}.aside");
+        rename_folder(&mut tree, b, &aside);
+        rename_folder(&mut tree, a, b);
+        rename_folder(&mut tree, &aside, a);
+        Ok(())
+    }
+
     pub(crate) fn create_file(&self, loc: &Loc, counters: Arc<Counters>) -> Result<MemoryFile, StoreError> {
         let mut tree = self.tree();
         tree.refuse_folder(loc)?;

@@ -337,7 +337,7 @@ impl Stores {
     }
 
     /// Whether a folder is there; a link to one counts when `links` are followed.
-    pub(crate) fn is_folder(&self, loc: &Loc, links: bool) -> bool {
+    pub fn is_folder(&self, loc: &Loc, links: bool) -> bool {
         match loc.local_path() {
             Some(path) if links => path.is_dir(),
             Some(path) => path.symlink_metadata().is_ok_and(|m| m.is_dir()),
@@ -415,6 +415,32 @@ impl Stores {
             _ => {
                 return Err(StoreError::unsupported(to, "renaming between stores, or over HTTP,"));
             }
+        }
+        self.forget(from);
+        self.forget(to);
+        Ok(())
+    }
+
+    /// Exchanges two files or folders of one store in one step where the system can, so that at each moment one of them
+    /// is at `to`; else in two, between which nothing is there. It is durable when this returns.
+    ///
+    /// ```
+    /// use mapfold_store::{Loc, Stores};
+    /// let (stores, a, b) = (Stores::new(), Loc::parse("memory://doc/a")?, Loc::parse("memory://doc/b")?);
+    /// stores.put(&a.join("one"), "1".into())?;
+    /// stores.put(&b.join("two"), "2".into())?;
+    /// stores.swap(&a, &b)?;
+    /// assert!(stores.exists(&b.join("one"))? && stores.exists(&a.join("two"))?);
+    /// # Ok::<(), mapfold_store::StoreError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] when either is not there; [`StoreError::Unsupported`] between two stores or over HTTP.
+    pub fn swap(&self, from: &Loc, to: &Loc) -> Result<(), StoreError> {
+        match (from.scheme(), to.scheme()) {
+            (Scheme::Local, Scheme::Local) => local::swap(from, to)?,
+            (Scheme::Memory, Scheme::Memory) => self.0.memory.swap(from, to)?,
+            _ => return Err(StoreError::unsupported(to, "exchanging between stores, or over HTTP,")),
         }
         self.forget(from);
         self.forget(to);

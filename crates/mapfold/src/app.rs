@@ -45,6 +45,7 @@ pub struct Builtin {
     name: String,
     own: Command,
     reports_only: bool,
+    records: bool,
     run: RunFn,
     plan: PlanFn,
 }
@@ -78,7 +79,7 @@ impl Builtin {
                 Err(e) => says::print_usage_error(&e),
             }
         };
-        Builtin { name: name.to_string(), own, reports_only: false, run: Box::new(run), plan: Box::new(plan) }
+        Builtin { name: name.to_string(), own, reports_only: false, records: false, run: Box::new(run), plan: Box::new(plan) }
     }
 
     /// With lines under its help: commands that work when they are pasted.
@@ -92,6 +93,13 @@ impl Builtin {
     #[must_use]
     pub fn reports_only(mut self) -> Builtin {
         self.reports_only = true;
+        self
+    }
+
+    /// For a job without rasters: its help leaves out all that is said about rasters, and giving it is an error.
+    #[must_use]
+    pub fn records(mut self) -> Builtin {
+        self.records = true;
         self
     }
 
@@ -117,7 +125,8 @@ impl Builtin {
     pub fn command(&self) -> Result<Command> {
         let options = RunArgs::augment_args(Command::new("run options"));
         for own in self.own.get_arguments() {
-            let clash = options.get_arguments().find(|o| {
+            let counts = |o: &&Arg| !(self.records && crate::args::is_of_rasters(o) && own.get_id() != o.get_id());
+            let clash = options.get_arguments().filter(counts).find(|o| {
                 own.get_id() == o.get_id()
                     || (own.get_long().is_some() && own.get_long() == o.get_long())
                     || (own.get_short().is_some() && own.get_short() == o.get_short())
@@ -137,9 +146,14 @@ impl Builtin {
         let needs_some = self.own.get_arguments().any(clap::Arg::is_required_set);
         // Augmenting would put the group's own description over the job's.
         let (about, long) = (own.get_about().cloned(), own.get_long_about().cloned());
-        let hide = self.reports_only;
+        let (reports_only, records) = (self.reports_only, self.records);
         let less = |a: Arg| match a.get_help_heading() {
-            Some(crate::args::RASTER_OUTPUT) if hide => a.hide(true),
+            Some(crate::args::RASTER_OUTPUT) if reports_only => a.hide(true),
+            // Out of the way of the job's own options: `--format` of records is another thing.
+            _ if records && crate::args::is_of_rasters(&a) => {
+                let long = format!("raster-{}", a.get_long().unwrap_or_default());
+                a.hide(true).long(long)
+            }
             _ => a,
         };
         let with_options = RunArgs::augment_args(own).about(about.unwrap_or_default()).mut_args(less);
@@ -149,7 +163,28 @@ impl Builtin {
 
     /// Runs it; the exit code says how it ended.
     pub fn run(&self, matches: &ArgMatches) -> ExitCode {
+        if let Err(e) = self.refuse_rasters(matches) {
+            return says::print_error(&e, mapfold_watch::colour_on_stderr());
+        }
         (self.run)(&self.name, matches)
+    }
+}
+
+impl Builtin {
+    /// Nothing that a user says is ignored.
+    fn refuse_rasters(&self, matches: &ArgMatches) -> Result<()> {
+        let options = RunArgs::augment_args(Command::new("run options"));
+        let said = |a: &&Arg| {
+            let source = matches.value_source(a.get_id().as_str());
+            crate::args::is_of_rasters(a) && source == Some(clap::parser::ValueSource::CommandLine)
+        };
+        match options.get_arguments().find(said) {
+            Some(a) if self.records => {
+                let what = format!("--{} is about rasters; this job has none", a.get_id());
+                Err(Error::usage(what).with_remedy("leave it out"))
+            }
+            _ => Ok(()),
+        }
     }
 }
 

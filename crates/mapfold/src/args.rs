@@ -152,6 +152,12 @@ pub struct ReadArgs {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Box4(pub [f64; 4]);
 
+/// Whether an option says something to jobs with rasters only.
+pub(crate) fn is_of_rasters(a: &clap::Arg) -> bool {
+    let heading = a.get_help_heading().is_some_and(|h| h.starts_with("Raster"));
+    heading || matches!(a.get_id().as_str(), "chunks" | "tile")
+}
+
 /// The heading of the options that only writers of rasters have.
 pub(crate) const RASTER_OUTPUT: &str = "Raster output";
 

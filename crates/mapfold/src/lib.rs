@@ -54,6 +54,7 @@ pub use mapfold_grid as grid;
 pub use mapfold_launch as launch;
 pub use mapfold_plan as plan;
 pub use mapfold_raster as raster;
+pub use mapfold_records as records;
 pub use mapfold_store as store;
 pub use mapfold_watch as watch;
 
@@ -88,6 +89,7 @@ pub fn ratio(numerator: f32, denominator: f32) -> f32 {
 pub mod prelude {
     pub use crate::plan::{Combine, Count, Flow, Max, Mean, Min, Plan, Stack, Sum, Tile, TileKey, Time, TimeKey};
     pub use crate::raster::{Cog, GTiff, RasterVerbs, Scene};
+    pub use crate::records::flow::{RecordVerbs, TableOptions, TableOut, TextOptions, TextOut};
     pub use crate::{Error, Result, ratio};
     pub use clap::Parser;
     pub use mapfold_grid::{Block, DType, Edge, GeoBox, Neighbours, Padded, Pixel, Shape, Window};

@@ -115,8 +115,25 @@ impl Lab {
     }
 
     fn result_of(&self, outcome: &RunOutcome) -> Result<Outputs> {
-        let read = |o: &mapfold_engine::OutputDone| Ok((o.loc.clone(), self.stores.get(&o.loc)?));
-        Ok((outcome.reports.clone(), outcome.outputs.iter().map(read).collect::<Result<_>>()?))
+        let read = |o: &mapfold_engine::OutputDone| self.files_of(&o.loc);
+        let files = outcome.outputs.iter().map(read).collect::<Result<Vec<_>>>()?;
+        Ok((outcome.reports.clone(), files.concat()))
+    }
+
+    /// An output: its file, or the part files of a folder, by name.
+    fn files_of(&self, loc: &Loc) -> Result<Vec<(Loc, bytes::Bytes)>> {
+        let inside = if self.stores.is_folder(loc, true) { self.stores.list(loc)? } else { vec![loc.clone()] };
+        let parts = inside.into_iter().filter(|l| !l.name().starts_with('_'));
+        parts.map(|l| Ok((l.clone(), self.stores.get(&l)?))).collect()
+    }
+
+    /// The text of an output: that of all part files, one after the other.
+    ///
+    /// # Errors
+    /// When it is not there, or is no text.
+    pub fn text(&self, loc: &Loc) -> Result<String> {
+        let bytes: Vec<u8> = self.files_of(loc)?.iter().flat_map(|(_, b)| b.to_vec()).collect();
+        String::from_utf8(bytes).map_err(|e| Error::job(format!("{loc} is no text: {e}")))
     }
 
     /// Values of an output as a literal, `.` where invalid.

@@ -5,15 +5,12 @@
 
 use super::output::Whole;
 use crate::pool::Rooms;
-use crate::streams::{Streams, stream_name};
+use crate::streams::{Streams, WHOLE, stream_name};
 use mapfold_plan::{Assignment, Cx, Part, PartRecord, Result, Units};
 use mapfold_store::{Loc, Stores, WorkFile};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-
-/// Name of the laid-out file inside the folder of parts, when it is not a stream itself.
-const WHOLE: &str = "whole";
 
 /// Most bytes copied without asking whether to go on.
 const COPIED_AT_ONCE: u64 = 64 << 20;
@@ -44,12 +41,12 @@ pub fn assemble(
         lay_down(file.as_ref(), streams, &pieces[..pieces.len() - 1], go_on)?;
         file.set_len(bytes)?;
         file.sync()?;
-        return Ok(Whole { name: stream_name(tail.stream), bytes, in_place: true });
+        return Ok(Whole { name: stream_name(tail.stream), bytes, in_place: true, checksum: String::new() });
     }
     let file = stores.create_file(&dir.join(WHOLE))?;
     lay_down(file.as_ref(), streams, &pieces, go_on)?;
     file.sync()?;
-    Ok(Whole { name: WHOLE.into(), bytes, in_place: false })
+    Ok(Whole { name: WHOLE.into(), bytes, in_place: false, checksum: String::new() })
 }
 
 /// Writes pieces one after the other from the start of `file`.

@@ -11,12 +11,14 @@
 //! | [`Commit`] | the job: claims, log, decision, publishing |
 //! | `output` | one output: streams, earlier parts, its file |
 //! | `layout` | the bytes of that file |
+//! | `folder` | an output of many files: the folder, its `_SUCCESS`, its place |
 //! | `identity` | whether `--resume` goes on with the same job, and what differs |
 //! | `exchanged` | what an interrupted run had exchanged through files |
 //! | `faults` | errors in the user's terms |
 
 mod exchanged;
 mod faults;
+mod folder;
 mod identity;
 mod layout;
 mod output;
@@ -88,7 +90,7 @@ impl Commit {
     fn begin(&mut self, plan: &Plan, job: JobId, opts: &RunOptions) -> Result<()> {
         for (i, stage) in plan.stages().iter().enumerate().filter(|(_, s)| s.output().is_some()) {
             let output = OutputRun::new(stage, StageId(i as u32), &self.stores)?;
-            let writable = self.stores.check_writable(output.loc());
+            let writable = folder::check_place(&self.stores, output.output(), opts.overwrite)?;
             writable.map_err(|e| missing_folder(e, output.loc()).at_stage(output.label()))?;
             self.outputs.insert(i, output);
         }
@@ -215,7 +217,7 @@ impl Commit {
         let laid_out = || self.outputs.values().filter_map(|o| Some((o, o.whole.as_ref()?)));
         let record = |(o, w): (&OutputRun, &output::Whole)| {
             let name = o.loc().name().to_string();
-            FileRecord { name, size: w.bytes, checksum: String::new() }
+            FileRecord { name, size: w.bytes, checksum: w.checksum.clone() }
         };
         let place = |(o, w): (&OutputRun, &output::Whole)| json!({ "output": o.loc().to_string(), "from": w.name });
         let data = json!({ "replace": self.replace, "outputs": laid_out().map(place).collect::<Vec<_>>() });
@@ -240,7 +242,7 @@ impl Commit {
             let (Some(from), Some(file)) = (place["from"].as_str(), manifest.files.get(n)) else {
                 return Err(not_in(output.loc(), place));
             };
-            done.push(output.reveal(from, file.size, replace).map_err(|e| e.at_stage(output.label()))?);
+            done.push(output.reveal(from, file, replace).map_err(|e| e.at_stage(output.label()))?);
             reached(FailPoint::Revealed)?;
         }
         reached(FailPoint::BeforeCleaning)?;

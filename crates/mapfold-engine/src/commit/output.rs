@@ -3,12 +3,13 @@
 //! Nothing is decided here: [`super::Commit`] decides all outputs at once.
 
 use super::faults::about_output;
+use super::folder;
 use super::layout::{GoOn, PoolUnits, assemble};
 use crate::link::unpack;
 use crate::outcome::OutputDone;
 use crate::streams::Streams;
-use mapfold_coord::{Counters, Earlier, JobFolder, Replay, SplitId, StageId};
-use mapfold_plan::{Error, FinishCx, Output, PartRecord, Result, Stage};
+use mapfold_coord::{Counters, Earlier, FileRecord, JobFolder, Replay, SplitId, StageId};
+use mapfold_plan::{Error, FinishCx, Output, OutputShape, PartRecord, Result, Stage};
 use mapfold_store::{Loc, Replace, Stores};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,6 +23,8 @@ pub struct Whole {
     pub bytes: u64,
     /// Whether it is a stream completed in place.
     pub in_place: bool,
+    /// That of a folder's `_SUCCESS`; empty for files.
+    pub checksum: String,
 }
 
 /// An output of a running job.
@@ -134,6 +137,19 @@ impl OutputRun {
     /// # Errors
     /// When a part is missing, a unit fails, the store does, or the run is stopped.
     pub fn lay_out(&mut self, streams: &Streams, parts: &[PartRecord], threads: usize, go_on: GoOn<'_>) -> Result<()> {
+        let place = (&self.stores, &self.dir);
+        match self.output().shape() {
+            OutputShape::Streams => {}
+            OutputShape::Folder => {
+                let made = folder::gather(place, self.output(), parts, go_on);
+                self.whole = Some(made?);
+                return Ok(());
+            }
+            OutputShape::File => {
+                self.whole = Some(folder::only(place, parts)?);
+                return Ok(());
+            }
+        }
         let units = PoolUnits { streams, threads, go_on };
         let pieces = self.output().lay_out(&FinishCx { parts, units: &units })?;
         self.whole = Some(assemble((&self.stores, &self.dir), streams, pieces, go_on)?);
@@ -141,9 +157,12 @@ impl OutputRun {
     }
 
     /// Puts the decided file in its place. May be repeated: a file that is there already is only looked at.
-    pub(super) fn reveal(&self, from: &str, bytes: u64, replace: Replace) -> Result<OutputDone> {
+    pub(super) fn reveal(&self, from: &str, file: &FileRecord, replace: Replace) -> Result<OutputDone> {
+        let bytes = file.size;
         let from = self.dir.join(from);
-        if self.stores.exists(&from)? {
+        if self.output().shape() == OutputShape::Folder {
+            folder::reveal(&self.stores, (&from, &file.checksum), self.loc(), replace)?;
+        } else if self.stores.exists(&from)? {
             let renamed = self.stores.rename(&from, &self.loc().without_fragment(), replace);
             renamed.map_err(|e| about_output(e, self.loc()))?;
         } else {

@@ -260,6 +260,12 @@ impl RawGroups {
         Some(RawGroup { key: &self.key, values })
     }
 
+    /// Whether no record has come: asked before the first group, it tells a partition without records.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.stream.from.head().is_none()
+    }
+
     /// Whether all groups were really all.
     ///
     /// # Errors

@@ -82,7 +82,9 @@ impl<T: Pixel, D: Pixel> TiffSink<T, D> {
                 Error::usage(what).with_remedy("reduce over time first: `.over(Time).median()` or `.group_by(Tile)`")
             );
         }
-        let block = input.template;
+        let Some(block) = input.template else {
+            return Err(Error::usage("the flow gives no value on the template, so the output's shape is unknown"));
+        };
         let mut spec = ImageSpec::plain((*domain.grid).clone(), D::DTYPE, block.band_count());
         (spec.nodata, spec.mask) = validity::<T, D>(block);
         let (tile, whole) = (options.blocksize, domain.grid.shape);
@@ -114,7 +116,7 @@ impl<T: Pixel, D: Pixel> TiffSink<T, D> {
 
     fn part(encoded: EncodedPart) -> Result<Part> {
         let segments = encoded.segments.into_iter().map(|s| (s.stream, s.bytes)).collect();
-        Ok(Part { segments, meta: postcard::to_stdvec(&encoded.meta)? })
+        Ok(Part { segments, meta: postcard::to_stdvec(&encoded.meta)?, ..Part::default() })
     }
 
     /// A part for a superblock that no split delivered: nothing valid in it.

@@ -64,6 +64,14 @@ impl ParquetTable {
         Ok(ParquetTable { metadata, mask, schema, size: input.size() })
     }
 
+    /// The end of a file that holds its footer: all that [`ParquetTable::open`] reads.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn footer(input: &impl Ranges) -> Result<Bytes> {
+        Ok(Fetched::footer(input)?.parts.swap_remove(0).1)
+    }
+
     /// The columns of a batch.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema

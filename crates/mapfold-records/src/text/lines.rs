@@ -44,6 +44,14 @@ impl LineBatch {
         self.len() == 0
     }
 
+    /// The text of all lines, as few stretches as it lies in: what splits words needs no lines. The line end of the last
+    /// line of a stretch is not in it.
+    pub fn stretches(&self) -> impl Iterator<Item = &[u8]> {
+        let joined = self.joined.iter().map(|(_, line)| line.as_slice());
+        let ends = self.lines.first().zip(self.lines.last());
+        joined.chain(ends.map(|((from, _), (_, to))| &self.block[*from as usize..*to as usize]))
+    }
+
     pub(crate) fn start(&mut self, block: Bytes, base: u64) {
         self.joined = None;
         self.lines.clear();
