@@ -1,6 +1,6 @@
 //! The job of this process, as it is: a subscriber that keeps a [`JobView`] up to date.
 
-use crate::{JobView, RunReport, Skew};
+use crate::{JobView, RunReport};
 use mapfold_coord::events::unix_ms;
 use mapfold_coord::{JobEvent, Subscriber};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,7 +16,7 @@ impl Live {
         at(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Adds to a report what only the events know: skew, bytes and skipped splits of each stage, members by name.
+    /// Adds to a report what only the events know: skew, bytes and skipped splits of each stage.
     pub fn complete(&self, report: &mut RunReport) {
         self.look(|view| {
             for s in &mut report.stages {
@@ -25,11 +25,6 @@ impl Live {
                 (s.bytes_read, s.bytes_written, s.skipped) = (seen.bytes_in, seen.bytes_out, seen.skipped);
             }
         });
-    }
-
-    /// The skew of one stage.
-    pub fn skew(&self, stage: mapfold_coord::StageId) -> Option<Skew> {
-        self.look(|view| view.stages.get(&stage)?.spread.skew())
     }
 }
 

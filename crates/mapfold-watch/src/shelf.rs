@@ -6,6 +6,7 @@
 use crate::JobView;
 use mapfold_coord::events::{JobEvent, event_path, jobs_folder, known_jobs};
 use mapfold_coord::{Follow, JobId};
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -46,7 +47,7 @@ pub fn jobs() -> Vec<Kept> {
         .filter_map(|id| Some(Kept { id, since: made(&id)? }))
         .filter(|kept| event_path(&kept.id).is_some_and(|p| p.metadata().is_ok_and(|m| m.len() > 0)))
         .collect();
-    all.sort_by(|a, b| (b.since, b.id).cmp(&(a.since, a.id)));
+    all.sort_by_key(|kept| Reverse((kept.since, kept.id)));
     all
 }
 
