@@ -6,7 +6,7 @@
 
 use crate::{Error, Result, says};
 use mapfold_coord::events::{event_path, jobs_folder};
-use mapfold_coord::{Follow, JobEvent, JobId};
+use mapfold_coord::{Follow, JobEvent, JobId, Line};
 use mapfold_plan::Kind;
 use std::fs::{self, File};
 use std::path::Path;
@@ -67,7 +67,7 @@ fn begun(mut child: Child, id: &JobId) -> std::io::Result<Option<u8>> {
 fn has_begun(id: &JobId) -> bool {
     let lines = event_path(id).and_then(|path| Follow::open(&path, 0).ok()?.lines(4).ok());
     let started = |e: JobEvent| matches!(e, JobEvent::JobStarted { .. });
-    lines.is_some_and(|lines| lines.iter().filter_map(|l| l.event()).any(|timed| started(timed.event)))
+    lines.is_some_and(|lines| lines.iter().filter_map(Line::event).any(|timed| started(timed.event)))
 }
 
 fn say(id: &JobId, json: bool) -> ExitCode {
