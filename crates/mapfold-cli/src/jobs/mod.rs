@@ -159,25 +159,31 @@ fn list(as_json: bool, limit: usize, wanted: impl Fn(JobState) -> bool) -> Resul
 }
 
 fn status(args: &StatusArgs) -> Result<ExitCode> {
-    let mut reading = reading(&find(&args.job)?)?;
+    let reading = reading(&find(&args.job)?)?;
     let colour = colour_on_stdout();
     let told = |view: &JobView| match (args.json, args.watch) {
         (true, true) => format!("{}\n", json::all(view)), // One line each time.
         (true, false) => format!("{:#}\n", json::all(view)),
         (false, _) => words::status(view, colour),
     };
-    let clear = if std::io::stdout().is_terminal() && !args.json { "\u{1b}[H\u{1b}[2J" } else { "" };
-    while args.watch {
-        if std::io::stdout().lock().write_all(format!("{clear}{}", told(&reading.view)).as_bytes()).is_err() {
-            return Ok(ExitCode::SUCCESS); // Nobody looks any more.
-        }
-        if !reading.view.state().is_open() {
+    if !args.watch {
+        return verbs::say(&told(&reading.view));
+    }
+    let clears = std::io::stdout().is_terminal() && !args.json;
+    watch(reading, |view| format!("{}{}", if clears { "\u{1b}[H\u{1b}[2J" } else { "" }, told(view)))
+}
+
+/// Tells how the job is, again and again until it has ended or nobody looks any more.
+fn watch(mut reading: Reading, told: impl Fn(&JobView) -> String) -> Result<ExitCode> {
+    loop {
+        let over = !reading.view.state().is_open();
+        let shown = std::io::stdout().lock().write_all(told(&reading.view).as_bytes());
+        if over || shown.is_err() {
             return Ok(ExitCode::SUCCESS);
         }
         std::thread::sleep(LOOK_EVERY);
         go_on(&mut reading)?;
     }
-    verbs::say(&told(&reading.view))
 }
 
 /// Reads what was written since; a job that ends meanwhile is read to its end.
