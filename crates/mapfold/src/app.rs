@@ -79,7 +79,14 @@ impl Builtin {
                 Err(e) => says::print_usage_error(&e),
             }
         };
-        Builtin { name: name.to_string(), own, reports_only: false, records: false, run: Box::new(run), plan: Box::new(plan) }
+        Builtin {
+            name: name.to_string(),
+            own,
+            reports_only: false,
+            records: false,
+            run: Box::new(run),
+            plan: Box::new(plan),
+        }
     }
 
     /// With lines under its help: commands that work when they are pasted.
