@@ -63,7 +63,9 @@ fn hurt(run: &mut Running, dice: &mut Dice, most: usize) -> usize {
         let (woken, still) = asleep.into_iter().partition(|(wake, _)| *wake <= now);
         asleep = still;
         let woken: Vec<(Instant, u32)> = woken;
-        woken.iter().for_each(|(_, pid)| drop(signal("CONT", *pid)));
+        for (_, pid) in &woken {
+            signal("CONT", *pid);
+        }
         let members = children(run.pid());
         if hurt < most && now >= next && !members.is_empty() {
             next = now + Duration::from_millis(40 + dice.below(160));
