@@ -221,7 +221,8 @@ impl Turn {
         while self.settled.get(self.next) == Some(&true) {
             self.next += 1;
         }
-        let is_due = |split: &u64| self.free || *split <= self.next as u64 || self.settled.get(*split as usize) == Some(&true);
+        let is_due =
+            |split: &u64| self.free || *split <= self.next as u64 || self.settled.get(*split as usize) == Some(&true);
         // Few parts are held: at most the leases of all members.
         let due = self.held.keys().find(|s| is_due(s)).copied();
         let full = |h: &Held| self.bytes.get(&h.member).is_some_and(|bytes| *bytes > hold);

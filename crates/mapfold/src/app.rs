@@ -19,8 +19,18 @@ use std::sync::Arc;
 pub fn main<P: Parser + Serialize + DeserializeOwned>(
     job: impl Fn(P, &Plan) -> Result<()> + Send + Sync + 'static,
 ) -> ExitCode {
-    let name = program_name();
-    let entry = Builtin::new(&name, job);
+    serve(Builtin::new(&program_name(), job))
+}
+
+/// As [`main`], for a job without rasters: it has no options about them (see [`Builtin::records`]).
+pub fn records_main<P: Parser + Serialize + DeserializeOwned>(
+    job: impl Fn(P, &Plan) -> Result<()> + Send + Sync + 'static,
+) -> ExitCode {
+    serve(Builtin::new(&program_name(), job).records())
+}
+
+#[allow(clippy::needless_pass_by_value)] // it is the program
+fn serve(entry: Builtin) -> ExitCode {
     if let Some(code) = member::attend_if_called(std::slice::from_ref(&entry)) {
         return code;
     }
@@ -74,7 +84,14 @@ impl Builtin {
                 Err(e) => says::print_usage_error(&e),
             }
         };
-        Builtin { name: name.to_string(), own, reports_only: false, records: false, run: Box::new(run), plan: Box::new(plan) }
+        Builtin {
+            name: name.to_string(),
+            own,
+            reports_only: false,
+            records: false,
+            run: Box::new(run),
+            plan: Box::new(plan),
+        }
     }
 
     /// With lines under its help: commands that work when they are pasted.

@@ -100,10 +100,14 @@ fn grouped(table: Flow<RecordBatch>, empty: &Arc<GroupTable>, partitions: u32) -
     let (begin, last) = (empty.clone(), empty.clone());
     let to_partition = |key: &[u8], _: u32| key.try_into().map_or(u32::MAX, u32::from_be_bytes);
     table
-        .fold_splits(GROUPS as u64, move || begin.as_ref().clone(), |groups, rows| {
-            groups.add(&rows)?;
-            Ok(groups.memory() > GROUPS)
-        })
+        .fold_splits(
+            GROUPS as u64,
+            move || begin.as_ref().clone(),
+            |groups, rows| {
+                groups.add(&rows)?;
+                Ok(groups.memory() > GROUPS)
+            },
+        )
         .try_map(move |groups| if groups.is_empty() { Ok(Vec::new()) } else { groups.partials(partitions) })
         .shuffle("group rows", |partials, emit| {
             (0u32..).zip(&partials).for_each(|(partition, state)| emit.put(&partition.to_be_bytes(), state));

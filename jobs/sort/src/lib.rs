@@ -6,8 +6,8 @@
 //!
 //! Text is sorted as `LC_ALL=C sort` does. Line ends are written as `\n`, and the last line has one.
 
-use mapfold::plan::exchange::{RangePartitioner, RawGroups};
 use mapfold::plan::Plan;
+use mapfold::plan::exchange::{RangePartitioner, RawGroups};
 use mapfold::prelude::*;
 use mapfold::records::flow::{Keys, sample_keys};
 use mapfold::records::sort::{KEY, RECORD};

@@ -128,7 +128,8 @@ fn sorted_by_key(lines: &[u8]) -> Vec<u8> {
         let (key, value) = key_value(line, Separator::default());
         cut.push((key.to_vec(), value.to_vec()));
     });
-    let mut entries: Vec<Entry> = (0u32..).zip(&cut).map(|(index, (key, _))| Entry { prefix: prefix(key), index }).collect();
+    let mut entries: Vec<Entry> =
+        (0u32..).zip(&cut).map(|(index, (key, _))| Entry { prefix: prefix(key), index }).collect();
     sort_entries(&mut entries, |a, b| cut[a as usize].0.cmp(&cut[b as usize].0));
     let line = |e: &Entry| {
         let (key, value) = &cut[e.index as usize];

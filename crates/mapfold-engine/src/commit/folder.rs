@@ -29,7 +29,8 @@ pub fn check_place(stores: &Stores, output: &dyn Output, overwrite: bool) -> Res
         return Ok(stores.check_writable(loc));
     }
     if overwrite && stores.exists(loc)? && !stores.exists(&loc.join(SUCCESS))? {
-        let what = format!("{loc}: what is there was not written by a job (it has no {SUCCESS}), so it is not replaced");
+        let what =
+            format!("{loc}: what is there was not written by a job (it has no {SUCCESS}), so it is not replaced");
         return Err(Error::usage(what).with_remedy("move it away, or choose another output"));
     }
     Ok(stores.check_writable(&loc.sibling(&format!(".{}.new", loc.name()))))
@@ -75,9 +76,7 @@ fn told(success: &[u8]) -> String {
 /// What a folder says of itself: the same for the same parts, but for `written`, a number that is never the same, so
 /// that of two folders one can be told to be this job's.
 fn success(output: &dyn Output, files: &[&PartFile]) -> String {
-    let file = |f: &&PartFile| {
-        json!({ "name": f.name, "bytes": f.bytes, "records": f.records, "xxh3": format!("{:016x}", f.hash) })
-    };
+    let file = |f: &&PartFile| json!({ "name": f.name, "bytes": f.bytes, "records": f.records, "xxh3": format!("{:016x}", f.hash) });
     let (bytes, records): (u64, u64) = files.iter().fold((0, 0), |(b, r), f| (b + f.bytes, r + f.records));
     let told = json!({
         "format": output.describe(),

@@ -4,8 +4,8 @@
 //! plans. Of compressed files only the beginning is looked at. Keys are cut: a bound needs to be no key.
 
 use super::input::{Input, InputFile};
-use crate::{CompressedLines, Ranges, Stored};
 use crate::text::{FileSplit, LineBatch, LineOptions, LineReader};
+use crate::{CompressedLines, Ranges, Stored};
 use mapfold_plan::exchange::seeded_picks;
 use mapfold_plan::{Plan, Result};
 use mapfold_store::Loc;

@@ -197,7 +197,9 @@ impl Ranges for Footer {
         let begin = self.size - self.bytes.len() as u64;
         let from = start.checked_sub(begin).map(|from| from as usize);
         let inside = from.filter(|from| from + len <= self.bytes.len());
-        inside.map(|from| self.bytes.slice(from..from + len)).ok_or_else(|| Error::job("the footer is longer than it was"))
+        inside
+            .map(|from| self.bytes.slice(from..from + len))
+            .ok_or_else(|| Error::job("the footer is longer than it was"))
     }
 }
 

@@ -28,11 +28,7 @@ impl TableFormat {
     /// ```
     pub fn of_file(name: &str) -> Option<TableFormat> {
         let ends = |end: &str| name.len() > end.len() && name.ends_with(end);
-        if ends(".parquet") {
-            Some(TableFormat::Parquet)
-        } else {
-            ends(".csv").then_some(TableFormat::Csv)
-        }
+        if ends(".parquet") { Some(TableFormat::Parquet) } else { ends(".csv").then_some(TableFormat::Csv) }
     }
 
     fn extension(self) -> &'static str {

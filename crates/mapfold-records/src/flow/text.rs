@@ -192,6 +192,9 @@ impl Node<Bytes> for Fixed {
     }
 
     fn steps(&self, out: &mut Vec<Step>) {
-        out.push(Step { what: format!("records of {} bytes of {}", self.record, self.input.names()), at: String::new() });
+        out.push(Step {
+            what: format!("records of {} bytes of {}", self.record, self.input.names()),
+            at: String::new(),
+        });
     }
 }
