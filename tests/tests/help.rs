@@ -6,11 +6,15 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 24] = [
     "",
     "run",
     "run ndvi",
     "run stats",
+    "run wordcount",
+    "run sort",
+    "run aggregate",
+    "run streaming",
     "list",
     "jobs",
     "status",
@@ -26,6 +30,7 @@ const VERBS: [&str; 19] = [
     "completion",
     "man",
     "help run ndvi",
+    "fsck",
 ];
 
 fn help(desk: &Desk, verb: &str, flag: &str) -> String {
@@ -77,7 +82,7 @@ fn examples_work_when_they_are_pasted() {
         let desk = Desk::new();
         let text = help(&desk, verb, "-h");
         let lines = text.split("\nExamples:\n").nth(1).unwrap().lines().map(|l| l.strip_prefix("  ").unwrap_or(l));
-        let typed = |l: &&str| ["mapfold ", "cd ", "mkdir ", "  "].iter().any(|w| l.starts_with(w));
+        let typed = |l: &&str| ["mapfold ", "cd ", "mkdir ", "printf ", "  "].iter().any(|w| l.starts_with(w));
         let script: Vec<&str> = lines.filter(typed).collect();
         assert!(!script.is_empty(), "{verb}: {text}");
         let ran = shell(&desk, "sh", &format!("set -e\n{}", script.join("\n"))).fine();

@@ -1,7 +1,7 @@
 //! A running job over HTTP: metrics, JSON and events, for eyes and machines on this one.
 //!
 //! Read-only: GET and HEAD, nothing that changes the job. On loopback, unless the user gives a token (SECURITY.md);
-//! pages of strangers in a browser get nothing, for the `Host` they send is theirs ([`guard`]). At most [`CONNECTIONS`]
+//! pages of strangers in a browser get nothing, for the `Host` they send is theirs (`guard`). At most [`CONNECTIONS`]
 //! at once and five seconds for a request's head: neither junk nor silence reaches the job.
 //!
 //! One thread of its own with one small runtime. Starting it is a bind and a spawn; it sleeps until someone asks.
