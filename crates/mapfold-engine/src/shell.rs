@@ -430,7 +430,7 @@ impl Inner {
         let sizes = self.asked.remove(&at).unwrap_or_default();
         match self.streams.get(&at.stage) {
             Some(streams) => {
-                let placed = streams.admit(member, at, sizes);
+                let placed = streams.admit((member, self.solos.contains(&member)), at, sizes);
                 self.place(placed);
             }
             None => self.post(member, Mail::Grant(at, Vec::new())),

@@ -107,12 +107,10 @@ impl Streams {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A part of a member is granted: gives the parts that may be written now.
-    pub fn admit(&self, member: MemberId, at: At, sizes: Vec<(u32, u64)>) -> Vec<Placed> {
-        let mut turn = self.turn();
-        turn.forget(at.split.0);
-        turn.hold(Held { member, at, sizes });
-        turn.release(self.hold)
+    /// A part of a member is granted: gives the parts that may be written now. That of a `solo` member goes at once: it
+    /// works on one suspect at a time, and the part whose turn it is may be the suspect that waits for it.
+    pub fn admit(&self, (member, solo): (MemberId, bool), at: At, sizes: Vec<(u32, u64)>) -> Vec<Placed> {
+        self.turn().admit(Held { member, at, sizes }, solo, self.hold)
     }
 
     /// A split that will never come.
@@ -194,6 +192,14 @@ pub fn write_part(
 }
 
 impl Turn {
+    fn admit(&mut self, part: Held, at_once: bool, hold: u64) -> Vec<Placed> {
+        let split = part.at.split.0;
+        self.forget(split);
+        self.hold(part);
+        let first = if at_once { self.release_one(split) } else { None };
+        first.into_iter().chain(self.release(hold)).collect()
+    }
+
     fn hold(&mut self, held: Held) {
         *self.bytes.entry(held.member).or_default() += held.bytes();
         self.held.insert(held.at.split.0, held);
@@ -232,11 +238,44 @@ impl Turn {
     fn release(&mut self, hold: u64) -> Vec<Placed> {
         let mut out = Vec::new();
         while let Some(split) = self.next(hold) {
-            let Some(held) = self.forget(split) else { break };
-            self.settled[split as usize] = true;
-            let offsets = self.place(&held.sizes);
-            out.push(Placed { member: held.member, at: held.at, offsets });
+            let Some(placed) = self.release_one(split) else { break };
+            out.push(placed);
         }
         out
+    }
+
+    fn release_one(&mut self, split: u64) -> Option<Placed> {
+        let held = self.forget(split)?;
+        self.settled[split as usize] = true;
+        let offsets = self.place(&held.sizes);
+        Some(Placed { member: held.member, at: held.at, offsets })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mapfold_coord::{Attempt, SplitId, StageId};
+
+    fn part(member: u32, split: u64) -> Held {
+        let at = At { stage: StageId(0), split: SplitId(split), attempt: Attempt(0) };
+        Held { member: MemberId(member), at, sizes: vec![(0, 10)] }
+    }
+
+    fn admitted(turn: &mut Turn, part: Held, solo: bool) -> Vec<(u64, u64)> {
+        let placed = turn.admit(part, solo, 1000);
+        placed.iter().map(|p| (p.at.split.0, p.offsets[0])).collect()
+    }
+
+    #[test]
+    fn parts_wait_for_their_turn_but_never_those_of_a_solo_member() {
+        let (held, bytes) = (BTreeMap::new(), HashMap::new());
+        let mut turn = Turn { settled: vec![false; 4], next: 0, held, bytes, ends: vec![0] };
+        assert_eq!(admitted(&mut turn, part(1, 1), false), [], "after split 0");
+        // Split 0 is a suspect now, and waits for the solo member that has just made split 2: if 2 waited for its turn,
+        // all three would wait for ever.
+        assert_eq!(admitted(&mut turn, part(9, 2), true), [(2, 0)]);
+        assert_eq!(admitted(&mut turn, part(9, 0), true), [(0, 10), (1, 20)]);
+        assert_eq!(admitted(&mut turn, part(1, 3), false), [(3, 30)]);
     }
 }
