@@ -6,11 +6,15 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 23] = [
     "",
     "run",
     "run ndvi",
     "run stats",
+    "run wordcount",
+    "run sort",
+    "run aggregate",
+    "run streaming",
     "list",
     "jobs",
     "status",

@@ -20,8 +20,18 @@ use std::sync::Arc;
 pub fn main<P: Parser + Serialize + DeserializeOwned>(
     job: impl Fn(P, &Plan) -> Result<()> + Send + Sync + 'static,
 ) -> ExitCode {
-    let name = program_name();
-    let entry = Builtin::new(&name, job);
+    serve(Builtin::new(&program_name(), job))
+}
+
+/// As [`main`], for a job without rasters: it has no options about them (see [`Builtin::records`]).
+pub fn records_main<P: Parser + Serialize + DeserializeOwned>(
+    job: impl Fn(P, &Plan) -> Result<()> + Send + Sync + 'static,
+) -> ExitCode {
+    serve(Builtin::new(&program_name(), job).records())
+}
+
+#[allow(clippy::needless_pass_by_value)] // it is the program
+fn serve(entry: Builtin) -> ExitCode {
     if let Some(code) = member::attend_if_called(std::slice::from_ref(&entry)) {
         return code;
     }

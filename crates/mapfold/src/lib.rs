@@ -68,7 +68,7 @@ mod table;
 pub mod testing;
 mod watching;
 
-pub use app::{Builtin, main, run_job};
+pub use app::{Builtin, main, records_main, run_job};
 pub use args::RunArgs;
 pub use mapfold_plan::{Error, Result};
 pub use member::attend_if_called;

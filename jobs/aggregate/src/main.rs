@@ -1,4 +1,4 @@
 //! Aggregation as a program of its own.
 fn main() -> std::process::ExitCode {
-    mapfold::main(mapfold_job_aggregate::aggregate)
+    mapfold::records_main(mapfold_job_aggregate::aggregate)
 }

@@ -1,4 +1,4 @@
 //! Sorting as a program of its own.
 fn main() -> std::process::ExitCode {
-    mapfold::main(mapfold_job_sort::sort)
+    mapfold::records_main(mapfold_job_sort::sort)
 }

@@ -1,4 +1,4 @@
 //! Streaming as a program of its own.
 fn main() -> std::process::ExitCode {
-    mapfold::main(mapfold_job_streaming::streaming)
+    mapfold::records_main(mapfold_job_streaming::streaming)
 }

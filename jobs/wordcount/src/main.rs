@@ -1,4 +1,4 @@
 //! WordCount as a program of its own.
 fn main() -> std::process::ExitCode {
-    mapfold::main(mapfold_job_wordcount::wordcount)
+    mapfold::records_main(mapfold_job_wordcount::wordcount)
 }
