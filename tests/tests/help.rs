@@ -81,7 +81,7 @@ fn examples_work_when_they_are_pasted() {
         let desk = Desk::new();
         let text = help(&desk, verb, "-h");
         let lines = text.split("\nExamples:\n").nth(1).unwrap().lines().map(|l| l.strip_prefix("  ").unwrap_or(l));
-        let typed = |l: &&str| ["mapfold ", "cd ", "mkdir ", "  "].iter().any(|w| l.starts_with(w));
+        let typed = |l: &&str| ["mapfold ", "cd ", "mkdir ", "printf ", "  "].iter().any(|w| l.starts_with(w));
         let script: Vec<&str> = lines.filter(typed).collect();
         assert!(!script.is_empty(), "{verb}: {text}");
         let ran = shell(&desk, "sh", &format!("set -e\n{}", script.join("\n"))).fine();

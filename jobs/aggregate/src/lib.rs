@@ -34,10 +34,10 @@ pub struct Aggregate {
     #[arg(required = true, num_args = 1..)]
     pub input: Vec<Loc>,
     /// Columns whose values make the groups
-    #[arg(long, value_name = "COLUMN", required = true, value_delimiter = ',')]
+    #[arg(long, value_name = "COL", required = true, value_delimiter = ',')]
     pub by: Vec<String>,
     /// What is wanted of a column: mean, min, max, count, sum, std, nunique; may be given several times
-    #[arg(long, value_name = "COLUMN:KINDS", required = true)]
+    #[arg(long, value_name = "COL:KINDS", required = true)]
     pub agg: Vec<String>,
     /// A file (.parquet, .csv) or a folder of parts [default: printed]
     #[arg(long)]
