@@ -7,6 +7,10 @@ use crate::message::{Action, Failure, FailureKind};
 use crate::stage::Lease;
 use std::collections::BTreeMap;
 
+/// What helps when a group does not come to an end.
+const ALONE: &str =
+    "--shuffle durable: a lost member takes nothing along, and a split that kills its process is tried alone and named";
+
 impl Coordinator {
     pub(crate) fn tick(&mut self, now_ms: u64, out: &mut Vec<Action>) {
         self.now_ms = self.now_ms.max(now_ms);
@@ -116,7 +120,7 @@ impl Coordinator {
                 }
             }
         }
-        let cause = Failure::new(FailureKind::Io, format!("member {member} is gone: {why}"));
+        let cause = Failure::new(FailureKind::Io, format!("member {member} is gone: {why}")).with_remedy(ALONE);
         for stage in groups.into_values() {
             self.restart_group(stage, &cause, out);
         }
@@ -162,7 +166,8 @@ impl Coordinator {
         let next = of_group.map(|table| table.generation.0 + 1).max().unwrap_or(0);
         if next >= self.policy.max_generations {
             let message = format!("generation {} ended: {}", next - 1, cause.message);
-            return self.fail(None, Failure::new(FailureKind::Internal, message), out);
+            let failure = Failure::new(FailureKind::Internal, message);
+            return self.fail(None, Failure { remedy: cause.remedy.clone(), ..failure }, out);
         }
         for id in &ids {
             self.restart_stage(*id, out);

@@ -144,21 +144,19 @@ fn work_together(
     let Ok(addresses) = meeting.recv() else { return Ok(()) }; // The job ended before the group was complete.
     let conns = mesh::connect(&listener, &addresses, me, mesh::CONNECT_LIMIT);
     let conns = conns.map_err(|e| Error::caused(Kind::Job, e))?;
-    let at_work = worker::start_in_mesh(conns, seat, member);
+    let ended = worker::start_in_mesh(conns, seat, member);
     let mut leaving = None;
-    while !at_work.is_finished() {
-        std::thread::park_timeout(Duration::from_millis(alive_every_ms).min(LEAVE_WITHIN));
-        control.say(Said::Alive(vitals(member)));
+    loop {
+        match ended.recv_timeout(Duration::from_millis(alive_every_ms).min(LEAVE_WITHIN)) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(e @ mesh::MeshError::MemberDied { .. })) => std::process::exit(e.exit_code()), // It was said.
+            Ok(Err(e)) => return Err(Error::caused(Kind::Job, e)),
+            Err(_) => control.say(Said::Alive(vitals(member))),
+        }
         // Members that hear of the end in different stages would wait for each other.
         if control.has_failed() && leaving.get_or_insert_with(Instant::now).elapsed() > LEAVE_WITHIN {
             return Ok(());
         }
-    }
-    match at_work.join() {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(e @ mesh::MeshError::MemberDied { .. })) => std::process::exit(e.exit_code()), // It was said.
-        Ok(Err(e)) => Err(Error::caused(Kind::Job, e)),
-        Err(_) => Err(Error::job("the thread that waits for the mesh panicked")),
     }
 }
 

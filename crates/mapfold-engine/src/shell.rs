@@ -476,7 +476,10 @@ impl Inner {
 
     fn end(&mut self, at: Option<(StageId, SplitId)>, failure: &Failure) {
         let kept = at.and_then(|at| self.errors.remove(&at));
-        let told = || Error::job(failure.message.clone());
+        let told = || match &failure.remedy {
+            Some(remedy) => Error::job(failure.message.clone()).with_remedy(remedy),
+            None => Error::job(failure.message.clone()),
+        };
         let error = kept.unwrap_or_else(told);
         self.failure.get_or_insert(Failed { error, kind: failure.kind });
         self.post_all(&Mail::Stop);
