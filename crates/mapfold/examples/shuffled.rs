@@ -23,6 +23,9 @@ struct Shuffled {
     /// Milliseconds that a partition takes besides
     #[arg(long, default_value_t = 0)]
     reduce_millis: u64,
+    /// Make the records and put none: what is not the exchange
+    #[arg(long)]
+    generate_only: bool,
     /// A split that panics
     #[arg(long)]
     bad_split: Option<u64>,
@@ -42,7 +45,7 @@ fn mixed(i: u64) -> u64 {
 }
 
 fn shuffled(job: Shuffled, p: &Plan) -> Result<()> {
-    let Shuffled { splits, mib, skew, map_millis, reduce_millis, bad_split, bad_reducer } = job;
+    let Shuffled { splits, mib, skew, map_millis, reduce_millis, generate_only, bad_split, bad_reducer } = job;
     let each = (mib << 20) / RECORD as u64;
     p.range(splits)
         .shuffle("records", move |split, emit| {
@@ -54,7 +57,9 @@ fn shuffled(job: Shuffled, p: &Plan) -> Result<()> {
                 let key = if random % 100 < skew { 0 } else { random };
                 record[..8].copy_from_slice(&key.to_be_bytes());
                 record[8..16].copy_from_slice(&i.to_le_bytes());
-                emit.put(&record[..8], &record[8..]);
+                if !generate_only || std::hint::black_box(&record)[99] == 0 {
+                    emit.put(&record[..8], &record[8..]);
+                }
             }
         })
         .reduce_raw(move |groups, out| {
