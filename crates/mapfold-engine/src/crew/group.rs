@@ -89,6 +89,7 @@ impl Hall {
         others.iter().for_each(|m| self.shell.lost(*m));
         let (member, seat) = (ended.member, place.seat.index);
         tracing::info!("member {member} in seat {seat} ended ({}): its group begins again", ended.how);
+        self.tell_lost(ended, !self.shell.is_over());
         self.count_death(ended, done)?;
         if self.shell.is_over() {
             return Ok(());
