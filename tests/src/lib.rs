@@ -68,6 +68,15 @@ pub fn indices() -> &'static Path {
     BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "indices"]).join("examples/indices"))
 }
 
+/// The example `shuffled` of the crate `mapfold`, records through an exchange: built like [`mapfold()`].
+///
+/// # Panics
+/// When it does not build.
+pub fn shuffled() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "shuffled"]).join("examples/shuffled"))
+}
+
 /// Another program of this workspace, a package with one binary of its own name.
 ///
 /// # Panics

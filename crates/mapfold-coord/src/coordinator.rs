@@ -11,17 +11,19 @@
 //!
 //! A grant dies with its lease: in a lease-only stage an attempt shows only through its
 //! registration, so a lost member's split is simply leased again; in a pipelined stage granted
-//! output has been sent, so the whole group begins a new generation.
+//! output has been sent, so the whole group begins a new generation. Members that exchange records
+//! in memory sit in seats ([`Event::Seated`]): they are lost together, and a new generation waits
+//! for new ones in the same seats.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::entry::LogEntry;
 use crate::error::CoordError;
-use crate::ids::{Attempt, MemberId, SplitId, StageId};
+use crate::ids::{Attempt, MemberId, Seat, SplitId, StageId};
 use crate::measure::{Counters, PhaseTimes};
 use crate::message::{Action, Event, Failure, FailureKind, PartRecord};
 use crate::progress::Progress;
-use crate::spec::{OnError, Policy, StageSpec};
+use crate::spec::{OnError, Policy, StageKind, StageSpec};
 use crate::stage::{Lease, Stage};
 
 /// What a member asked for, and what it has, of one stage.
@@ -36,6 +38,8 @@ pub(crate) struct Member {
     pub last_ms: u64,
     /// Gets suspects only.
     pub solo: bool,
+    /// Its place among those who exchange records in memory.
+    pub seat: Option<Seat>,
     pub wishes: BTreeMap<StageId, Wish>,
 }
 
@@ -121,6 +125,7 @@ impl Coordinator {
         }
         match event {
             Event::Joined { member, solo } => self.members.entry(member).or_default().solo = solo,
+            Event::Seated { member, seat } => self.members.entry(member).or_default().seat = Some(seat),
             Event::Crashed { member, splits, failure } => self.crashed(member, &splits, &failure, out),
             Event::Heartbeat { at_ms, .. } => self.now_ms = self.now_ms.max(at_ms),
             Event::LeaseWanted { member, stage, count } => self.wish(member, stage, count, out),
@@ -133,7 +138,7 @@ impl Coordinator {
             Event::Failed { member, stage, split, attempt, failure } => {
                 self.attempt_failed(Try { member, stage, split, attempt }, failure, out);
             }
-            Event::MemberLost { member } => self.lose(member, out),
+            Event::MemberLost { member } => self.lose(member, "it was lost", out),
             Event::StagePlanned { spec } => self.stage_planned(spec, out),
             Event::Tick { now_ms } => self.tick(now_ms, out),
             Event::Cancel { reason } => {
@@ -220,8 +225,8 @@ impl Coordinator {
     /// Gives the member leases up to what it wants.
     pub(crate) fn fill(&mut self, member: MemberId, stage: StageId, out: &mut Vec<Action>) {
         let (now_ms, patience) = (self.now_ms, self.policy.speculate_after_ms);
-        let known = self.members.get_mut(&member).and_then(|m| Some((m.solo, m.wishes.get_mut(&stage)?)));
-        let (Some((solo, wish)), Some(table)) = (known, self.stages.get_mut(&stage)) else {
+        let known = self.members.get_mut(&member).and_then(|m| Some((m.solo, m.seat, m.wishes.get_mut(&stage)?)));
+        let (Some((solo, seat, wish)), Some(table)) = (known, self.stages.get_mut(&stage)) else {
             return;
         };
         while wish.held < wish.count && !self.failed {
@@ -229,7 +234,7 @@ impl Coordinator {
                 true if wish.held > 0 => None,
                 true => table.lease_suspect(member, now_ms),
                 false => table
-                    .lease(member, now_ms)
+                    .lease(member, seat, now_ms)
                     .or_else(|| patience.and_then(|age_ms| table.speculate(member, now_ms, age_ms))),
             };
             let Some((split, attempt)) = next else { return };
@@ -320,7 +325,8 @@ impl Coordinator {
         let Some(lease) = table.find(split, member, attempt).cloned() else {
             return;
         };
-        if lease.granted && table.kind.group().is_some() {
+        // Granted records may have arrived already; a granted part is only a file that nobody has counted.
+        if lease.granted && matches!(table.kind, StageKind::PipelinedMap { .. }) {
             return self.restart_group(stage, &failure, out);
         }
         let alone = table.release(split, member, attempt);
@@ -400,6 +406,7 @@ impl Coordinator {
 fn member_of(event: &Event) -> Option<MemberId> {
     match event {
         Event::Joined { member, .. }
+        | Event::Seated { member, .. }
         | Event::LeaseWanted { member, .. }
         | Event::Heartbeat { member, .. }
         | Event::GrantWanted { member, .. }

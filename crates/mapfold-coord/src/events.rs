@@ -18,7 +18,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CoordError;
-use crate::ids::{Attempt, JobId, MemberId, SplitId, StageId};
+use crate::ids::{Attempt, Generation, JobId, MemberId, SplitId, StageId};
 use crate::measure::{Counters, PhaseTimes};
 use crate::message::Failure;
 use crate::process::Process;
@@ -179,6 +179,26 @@ pub enum JobEvent {
         /// What the split covers, for people: a block of a file, rows.
         #[serde(default)]
         place: String,
+    },
+    /// A stage begins again from nothing: a member of its group died.
+    GenerationBegan {
+        /// Which.
+        stage: StageId,
+        /// The generation that begins.
+        generation: Generation,
+    },
+    /// A member has waited too long for another to take records.
+    Stalled {
+        /// Who waits.
+        member: MemberId,
+        /// For which member of its group, by its seat.
+        seat: u32,
+        /// Bytes that were sent to it and not answered.
+        unanswered: u64,
+        /// Bytes that wait to be sent to it.
+        waiting: u64,
+        /// Seconds since it last answered.
+        seconds: f64,
     },
     /// Every split of a stage is registered or left out.
     StageDone {

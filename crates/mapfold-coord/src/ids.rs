@@ -32,6 +32,24 @@ pub struct StageId(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Generation(pub u32);
 
+/// A member's place in a group whose members exchange records in memory: `index` of `of`. Whoever takes the place in the
+/// next generation has the same seat and another [`MemberId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Seat {
+    /// Which, from 0.
+    pub index: u32,
+    /// Seats of the group.
+    pub of: u32,
+}
+
+impl Seat {
+    /// Whether the records of this partition go to this seat.
+    #[must_use]
+    pub fn owns(self, partition: u64) -> bool {
+        partition % u64::from(self.of.max(1)) == u64::from(self.index)
+    }
+}
+
 macro_rules! display_number {
     ($($name:ident),*) => {$(
         impl fmt::Display for $name {

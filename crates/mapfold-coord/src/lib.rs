@@ -39,7 +39,7 @@ pub use error::CoordError;
 pub use events::{EventLog, JobEvent, Subscriber};
 pub use failpoint::FailPoint;
 pub use follow::{Follow, Line};
-pub use ids::{Attempt, Generation, JobId, MemberId, SplitId, StageId};
+pub use ids::{Attempt, Generation, JobId, MemberId, Seat, SplitId, StageId};
 pub use log::{JobFolder, Owner, Traces, TracesStage};
 pub use measure::{Counters, Phase, PhaseTimes};
 pub use message::{Action, Event, Failure, FailureKind, FileRecord, PartRecord};

@@ -1,10 +1,15 @@
 //! What time and death do: silent members, leases that are too old, generations.
 
-use crate::coordinator::{Coordinator, Try};
+use crate::coordinator::{Coordinator, Member, Try};
 use crate::entry::LogEntry;
 use crate::ids::{MemberId, SplitId, StageId};
 use crate::message::{Action, Failure, FailureKind};
 use crate::stage::Lease;
+use std::collections::BTreeMap;
+
+/// What helps when a group does not come to an end.
+const ALONE: &str =
+    "--shuffle durable: a lost member takes nothing along, and a split that kills its process is tried alone and named";
 
 impl Coordinator {
     pub(crate) fn tick(&mut self, now_ms: u64, out: &mut Vec<Action>) {
@@ -32,7 +37,7 @@ impl Coordinator {
         let silent = |last_ms: u64| self.now_ms.saturating_sub(last_ms) > limit;
         let lost: Vec<MemberId> = self.members.iter().filter(|(_, m)| silent(m.last_ms)).map(|(id, _)| *id).collect();
         for member in lost {
-            self.lose(member, out);
+            self.lose(member, "it was silent for too long", out);
         }
     }
 
@@ -62,7 +67,6 @@ impl Coordinator {
         }
     }
 
-    /// The member is gone for good: its leases are free, its later words count for nothing.
     /// The member died while it worked on `splits`. Two deaths alone with a split convict it.
     pub(crate) fn crashed(
         &mut self,
@@ -86,7 +90,7 @@ impl Coordinator {
                 self.finish(*stage, out);
             }
         }
-        self.lose(member, out);
+        self.lose(member, &failure.message, out);
     }
 
     /// Suspects that wait for a solo member.
@@ -95,33 +99,58 @@ impl Coordinator {
         self.stages.values().map(crate::stage::Stage::waiting_suspects).sum()
     }
 
-    pub(crate) fn lose(&mut self, member: MemberId, out: &mut Vec<Action>) {
+    /// The member is gone for good: its leases are free, its later words count for nothing. With one that has a seat,
+    /// all that have one are gone.
+    pub(crate) fn lose(&mut self, member: MemberId, why: &str, out: &mut Vec<Action>) {
         if !self.lost.insert(member) {
             return;
         }
-        let Some(known) = self.members.remove(&member) else {
-            return;
-        };
-        out.push(Action::MemberGone { member });
+        let gone = self.dismiss(member, out);
         if self.failed {
             return;
         }
-        for stage in known.wishes.into_keys() {
-            let Some(table) = self.stages.get_mut(&stage) else {
-                continue;
-            };
-            if table.kind.group().is_some() {
-                let what = format!("member {member} was lost");
-                self.restart_group(stage, &Failure::new(FailureKind::Io, what), out);
-                continue;
-            }
-            for (split, lease) in table.leases(|lease| lease.member == member) {
-                if table.release(split, member, lease.attempt) {
-                    table.requeue(split);
+        let mut groups = BTreeMap::new();
+        for (member, known) in gone {
+            for stage in known.wishes.into_keys() {
+                match self.stages.get(&stage).and_then(|table| table.kind.group()) {
+                    // A solo member has none of a group's splits.
+                    Some(group) if !known.solo => drop(groups.insert(group, stage)),
+                    Some(_) => {}
+                    None => self.free_leases(member, stage, out),
                 }
             }
-            self.fill_all(stage, out);
         }
+        let cause = Failure::new(FailureKind::Io, format!("member {member} is gone: {why}")).with_remedy(ALONE);
+        for stage in groups.into_values() {
+            self.restart_group(stage, &cause, out);
+        }
+    }
+
+    /// Takes the member off the list, and with one that has a seat all that have one.
+    fn dismiss(&mut self, member: MemberId, out: &mut Vec<Action>) -> Vec<(MemberId, Member)> {
+        let seated = |m: &Member| m.seat.is_some();
+        let together = self.members.get(&member).is_some_and(seated);
+        let others = self.members.iter().filter(|(id, m)| together && **id != member && seated(m));
+        let leaving: Vec<MemberId> = std::iter::once(member).chain(others.map(|(id, _)| *id)).collect();
+        let mut gone = Vec::new();
+        for id in leaving {
+            self.lost.insert(id);
+            if let Some(known) = self.members.remove(&id) {
+                out.push(Action::MemberGone { member: id });
+                gone.push((id, known));
+            }
+        }
+        gone
+    }
+
+    fn free_leases(&mut self, member: MemberId, stage: StageId, out: &mut Vec<Action>) {
+        let Some(table) = self.stages.get_mut(&stage) else { return };
+        for (split, lease) in table.leases(|lease| lease.member == member) {
+            if table.release(split, member, lease.attempt) {
+                table.requeue(split);
+            }
+        }
+        self.fill_all(stage, out);
     }
 
     /// Begins a new generation of the stage's group, unless the whole group is done.
@@ -137,7 +166,8 @@ impl Coordinator {
         let next = of_group.map(|table| table.generation.0 + 1).max().unwrap_or(0);
         if next >= self.policy.max_generations {
             let message = format!("generation {} ended: {}", next - 1, cause.message);
-            return self.fail(None, Failure::new(FailureKind::Internal, message), out);
+            let failure = Failure::new(FailureKind::Internal, message);
+            return self.fail(None, Failure { remedy: cause.remedy.clone(), ..failure }, out);
         }
         for id in &ids {
             self.restart_stage(*id, out);

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::entry::LogEntry;
-use crate::ids::{Attempt, Generation, MemberId, SplitId, StageId};
+use crate::ids::{Attempt, Generation, MemberId, Seat, SplitId, StageId};
 use crate::measure::{Counters, PhaseTimes};
 use crate::spec::StageSpec;
 
@@ -106,6 +106,14 @@ pub enum Event {
         member: MemberId,
         /// It gets suspects only, one at a time (see [`Event::Crashed`]).
         solo: bool,
+    },
+    /// The member sits in the group whose members exchange records in memory. Those who sit live and die together: when
+    /// one is lost, all are.
+    Seated {
+        /// Who.
+        member: MemberId,
+        /// Where.
+        seat: Seat,
     },
     /// The member wants to **hold** up to `count` unfinished leases of a stage, from now on:
     /// whenever it holds fewer it is given more without asking. A level, not an increment, so

@@ -62,6 +62,10 @@ pub struct StageSpec {
     pub costs: Costs,
     /// What a lost member means.
     pub kind: StageKind,
+    /// Split `s` is partition `s`, and its records are with the member that [owns](crate::Seat::owns) it: leased to
+    /// nobody else.
+    #[serde(default)]
+    pub owned: bool,
     /// What an earlier run has committed.
     pub earlier: Earlier,
 }
@@ -70,7 +74,8 @@ impl StageSpec {
     /// A lease-only stage of uniform splits, none done.
     #[must_use]
     pub fn new(id: StageId, splits: u64) -> StageSpec {
-        StageSpec { id, splits, costs: Costs::Uniform, kind: StageKind::LeaseOnly, earlier: Earlier::default() }
+        let (costs, kind, earlier) = (Costs::Uniform, StageKind::LeaseOnly, Earlier::default());
+        StageSpec { id, splits, costs, kind, owned: false, earlier }
     }
 }
 

@@ -8,7 +8,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, HashMap};
 
 use crate::error::CoordError;
-use crate::ids::{Attempt, Generation, MemberId, SplitId, StageId};
+use crate::ids::{Attempt, Generation, MemberId, Seat, SplitId, StageId};
 use crate::measure::{Counters, PhaseTimes};
 use crate::message::PartRecord;
 use crate::spec::{Costs, StageKind, StageSpec};
@@ -59,6 +59,9 @@ pub(crate) struct Stage {
     /// Splits by descending cost, empty when costs are uniform.
     order: Vec<u32>,
     cursor: u64,
+    /// Partitions go to the seats that own them: a cursor for each seat.
+    owned: bool,
+    cursors: BTreeMap<u32, u64>,
     /// Splits that wait again, best first: (rank by cost, split).
     again: BinaryHeap<Reverse<(u32, u64)>>,
     flights: HashMap<u64, Vec<Lease>>,
@@ -100,6 +103,8 @@ impl Stage {
             order: longest_first(&costs),
             costs,
             cursor: 0,
+            owned: spec.owned,
+            cursors: BTreeMap::new(),
             again: BinaryHeap::new(),
             flights: HashMap::new(),
             tries: HashMap::new(),
@@ -173,14 +178,33 @@ impl Stage {
             }
         }
         while self.cursor < self.splits {
-            let at = self.cursor as usize;
-            let split = SplitId(self.order.get(at).map_or(self.cursor, |s| u64::from(*s)));
+            let split = self.ordered(self.cursor);
             self.cursor += 1;
             if self.is_free(split) {
                 return Some(split);
             }
         }
         None
+    }
+
+    /// The split at a place of the order in which they are leased.
+    fn ordered(&self, at: u64) -> SplitId {
+        SplitId(self.order.get(at as usize).map_or(at, |s| u64::from(*s)))
+    }
+
+    /// The next waiting split of those that a seat owns.
+    fn next_owned(&mut self, seat: Seat) -> Option<SplitId> {
+        let waits = |split: u64| seat.owns(split) && self.is_free(SplitId(split));
+        let again = self.again.iter().map(|Reverse(ranked)| *ranked).filter(|(_, split)| waits(*split)).min();
+        if let Some((_, split)) = again {
+            return Some(SplitId(split)); // It stays in the heap, and is not free any more.
+        }
+        let mut cursor = self.cursors.get(&seat.index).copied().unwrap_or(0);
+        while cursor < self.splits && !waits(self.ordered(cursor).0) {
+            cursor += 1;
+        }
+        self.cursors.insert(seat.index, cursor + 1);
+        (cursor < self.splits).then(|| self.ordered(cursor))
     }
 
     fn is_free(&self, split: SplitId) -> bool {
@@ -208,16 +232,16 @@ impl Stage {
     }
 
     /// Leases the next waiting split.
-    pub fn lease(&mut self, member: MemberId, now_ms: u64) -> Option<(SplitId, Attempt)> {
-        let split = self.next_waiting()?;
+    pub fn lease(&mut self, member: MemberId, seat: Option<Seat>, now_ms: u64) -> Option<(SplitId, Attempt)> {
+        let split = if self.owned { self.next_owned(seat?)? } else { self.next_waiting()? };
         self.set(split, State::InFlight);
         Some((split, self.add_lease(split, member, now_ms)))
     }
 
     /// Leases a split once more that one other member has held for `age_ms` or longer.
     pub fn speculate(&mut self, member: MemberId, now_ms: u64, age_ms: u64) -> Option<(SplitId, Attempt)> {
-        if now_ms < self.calm_until_ms {
-            return None;
+        if self.owned || now_ms < self.calm_until_ms {
+            return None; // Nobody else has the records of an owned one.
         }
         let alone = |leases: &[Lease]| match leases {
             [one] if !one.granted => Some((one.since_ms, one.member)),
@@ -350,6 +374,7 @@ impl Stage {
         self.again.clear();
         self.suspects.clear();
         (self.cursor, self.calm_until_ms) = (0, 0);
+        self.cursors.clear();
         (self.done, self.skipped, self.cost_done) = (0, 0, 0);
         self.counters = Counters::default();
         self.times = PhaseTimes::default();

@@ -3,7 +3,7 @@
 
 use mapfold_coord::{
     Action, Attempt, Coordinator, Costs, Counters, Earlier, Event, Failure, FailureKind, LogEntry, MemberId, OnError,
-    PartRecord, Policy, SplitId, StageId, StageKind, StageSpec,
+    PartRecord, Policy, Seat, SplitId, StageId, StageKind, StageSpec,
 };
 
 const STAGE: StageId = StageId(0);
@@ -293,6 +293,90 @@ fn a_pipelined_pair_begins_again_together_with_new_attempts() {
     room.finish(ALICE, 0, 1);
     room.finish(ALICE, 1, 1);
     assert_eq!(room.0.counters().get("pixels"), 20);
+}
+
+/// A map stage of 2 splits and a reduce stage of 5 partitions, Alice and Bob in two seats.
+fn seated() -> Room {
+    let group = 0;
+    let map = StageSpec { kind: StageKind::PipelinedMap { group }, ..StageSpec::new(STAGE, 2) };
+    let reduce = StageSpec { kind: StageKind::PipelinedReduce { group }, owned: true, ..StageSpec::new(StageId(1), 5) };
+    let mut room = Room(Coordinator::new(vec![map, reduce], Policy::default()).unwrap());
+    room.sit(&[ALICE, BOB]);
+    room
+}
+
+impl Room {
+    fn sit(&mut self, members: &[MemberId]) {
+        let of = members.len() as u32;
+        for (index, member) in (0..).zip(members) {
+            self.tell(Event::Seated { member: *member, seat: Seat { index, of } });
+        }
+    }
+
+    fn reduce(&mut self, member: MemberId, count: u32) -> Vec<(u64, u32)> {
+        leased(&self.tell(Event::LeaseWanted { member, stage: StageId(1), count }))
+    }
+}
+
+#[test]
+fn a_partition_is_leased_to_its_owner_only() {
+    let mut room = seated();
+    assert_eq!(room.reduce(ALICE, 2), [(0, 0), (2, 0)]);
+    assert_eq!(room.reduce(BOB, 9), [(1, 0), (3, 0)], "and none that waits for Alice");
+    assert_eq!(room.reduce(MemberId(7), 9), [], "nobody without a seat gets one");
+    let (stage, split, attempt) = (StageId(1), SplitId(2), Attempt(0));
+    let failure = Failure::new(FailureKind::Io, "it broke");
+    let again = room.tell(Event::Failed { member: ALICE, stage, split, attempt, failure });
+    assert_eq!(leased(&again), [(2, 1)], "tried again where its records are");
+    assert_eq!(room.reduce(ALICE, 9), [(4, 0)]);
+}
+
+#[test]
+fn who_sits_together_is_lost_together_and_one_generation_begins() {
+    let mut room = seated();
+    room.lease(ALICE, 1);
+    room.lease(BOB, 1);
+    (room.reduce(ALICE, 1), room.reduce(BOB, 1));
+    let out = room.tell(Event::MemberLost { member: BOB });
+    let gone: Vec<&Action> = out.iter().filter(|a| matches!(a, Action::MemberGone { .. })).collect();
+    assert_eq!(gone, [&Action::MemberGone { member: BOB }, &Action::MemberGone { member: ALICE }]);
+    let begun = |a: &&Action| matches!(a, Action::NewGeneration { generation, .. } if generation.0 == 1);
+    assert_eq!(out.iter().filter(begun).count(), 2, "one for each stage of the pair: {out:?}");
+    assert_eq!(room.tell(Event::MemberLost { member: ALICE }), [], "it was told already");
+    assert!(matches!(room.ask(ALICE, 0, 0)[..], [Action::MemberGone { .. }]), "a word of the old generation");
+    let new = [MemberId(3), MemberId(4)];
+    room.sit(&new);
+    assert_eq!(room.lease(new[0], 9), [(0, 1), (1, 1)]);
+    assert_eq!(room.reduce(new[1], 9), [(1, 1), (3, 1)]);
+}
+
+#[test]
+fn a_group_that_is_done_is_not_begun_again_when_its_members_are_lost() {
+    let mut room = seated();
+    room.lease(ALICE, 2);
+    (room.finish(ALICE, 0, 0), room.finish(ALICE, 1, 0));
+    for (member, owned) in [(ALICE, vec![0, 2, 4]), (BOB, vec![1, 3])] {
+        room.reduce(member, 9);
+        for split in owned {
+            let (stage, split, attempt) = (StageId(1), SplitId(split), Attempt(0));
+            room.tell(Event::GrantWanted { member, stage, split, attempt });
+            room.tell(Event::Registered { member, stage, split, attempt, record: PartRecord::default() });
+        }
+    }
+    assert!(room.0.is_complete());
+    let out = room.tell(Event::MemberLost { member: BOB });
+    assert!(out.iter().all(|a| matches!(a, Action::MemberGone { .. })), "{out:?}");
+}
+
+#[test]
+fn a_granted_part_that_cannot_be_written_ends_the_job_and_begins_nothing_again() {
+    let mut room = seated();
+    room.reduce(ALICE, 1);
+    let (member, stage, split, attempt) = (ALICE, StageId(1), SplitId(0), Attempt(0));
+    room.tell(Event::GrantWanted { member, stage, split, attempt });
+    let failure = Failure::new(FailureKind::Output, "no space left");
+    let out = room.tell(Event::Failed { member, stage, split, attempt, failure });
+    assert_eq!(failed(&out).unwrap().message, "no space left");
 }
 
 #[test]

@@ -24,10 +24,10 @@ fn policy() -> Policy {
     }
 }
 
-fn run_all(kind: StageKind) -> Seen {
+fn run_all(kind: StageKind, seats: bool) -> Seen {
     let mut seen = Seen::default();
     for seed in 0..SEEDS {
-        match run(&Setup { seed, policy: policy(), kind, watch_grants: true }) {
+        match run(&Setup { seed, policy: policy(), kind, seats, watch_grants: true }) {
             Ok(more) => seen.add(&more),
             Err(fault) => panic!("seed {seed}: {fault}"),
         }
@@ -37,15 +37,21 @@ fn run_all(kind: StageKind) -> Seen {
 
 #[test]
 fn every_split_counts_exactly_once_whatever_happens() {
-    let seen = run_all(StageKind::LeaseOnly);
+    let seen = run_all(StageKind::LeaseOnly, false);
     let least = seen.denied.min(seen.revoked).min(seen.retried).min(seen.lost);
     assert!(least > SEEDS, "a tame schedule proves nothing: {seen:?}");
 }
 
 #[test]
 fn a_pipelined_stage_counts_one_generation_only() {
-    let seen = run_all(StageKind::PipelinedReduce { group: 0 });
+    let seen = run_all(StageKind::PipelinedReduce { group: 0 }, false);
     assert!(seen.restarts > SEEDS, "a tame schedule proves nothing: {seen:?}");
+}
+
+#[test]
+fn members_in_seats_are_lost_together_and_each_gets_only_what_it_owns() {
+    let seen = run_all(StageKind::PipelinedReduce { group: 0 }, true);
+    assert!(seen.restarts > SEEDS / 2 && seen.lost > 4 * seen.restarts / 2, "too tame: {seen:?}");
 }
 
 #[test]
@@ -53,7 +59,7 @@ fn control_without_grants_the_same_check_fails() {
     let policy = Policy { grants: false, ..policy() };
     let failed = (0..SEEDS).filter(|seed| {
         let (policy, kind) = (policy.clone(), StageKind::LeaseOnly);
-        run(&Setup { seed: *seed, policy, kind, watch_grants: false }).is_err()
+        run(&Setup { seed: *seed, policy, kind, seats: false, watch_grants: false }).is_err()
     });
     let failed = failed.count() as u64;
     assert!(failed > SEEDS / 2, "the check saw a double count in {failed} of {SEEDS} runs only");
@@ -61,7 +67,7 @@ fn control_without_grants_the_same_check_fails() {
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    let setup = Setup { seed: 7, policy: policy(), kind: StageKind::LeaseOnly, watch_grants: true };
+    let setup = Setup { seed: 7, policy: policy(), kind: StageKind::LeaseOnly, seats: false, watch_grants: true };
     assert_eq!(run(&setup), run(&setup));
     assert!(run(&setup).is_ok());
 }

@@ -7,12 +7,13 @@
 use crate::link::{Control, Mail, Post, Said, Vitals};
 use crate::measure;
 use crate::member::{Member, Postbox};
-use crate::orders::Orders;
+use crate::mesh;
+use crate::orders::{Orders, Place};
 use crate::worker;
 use mapfold_coord::JobId;
 use mapfold_plan::memory::Budget;
 use mapfold_plan::{Error, Kind, Plan, Result};
-use mapfold_wire::{Conn, Cover, Facts, Identity, Purpose, Token, Who, dial, read_frame, write_frame};
+use mapfold_wire::{Bound, Conn, Cover, Facts, Identity, Purpose, Token, Who, dial, read_frame, write_frame};
 use std::io::{BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -24,6 +25,8 @@ use std::time::{Duration, Instant};
 pub const FRAME_CAP: u32 = 1 << 30;
 /// How long a member tries to reach the coordinator.
 const ARRIVE_WITHIN: Duration = Duration::from_secs(60);
+/// How long the workers of a group may take to come down together when the job has failed.
+const LEAVE_WITHIN: Duration = Duration::from_secs(1);
 /// Exit code of a process that has lost its coordinator.
 pub const FENCED: i32 = 75;
 
@@ -47,9 +50,20 @@ impl Door {
     }
 }
 
+impl Door {
+    /// What a member says of itself to the others of its group: they must be of one plan and one generation.
+    fn mesh_identity(&self, Place { seat, generation }: Place, plan: u128) -> Identity {
+        let (members, who) = (seat.of, Who::Member(seat.index));
+        let facts = Facts { job: self.job.number(), plan, generation, members, who };
+        Identity { token: self.token.clone(), facts, purpose: Purpose::Mesh, cover: Cover::Plain }
+    }
+}
+
 /// A member's line to its coordinator.
 pub struct Line {
     conn: Conn,
+    /// Who it is in its group.
+    mesh: Option<Identity>,
     /// Where this member notes what it works on.
     flight: Option<PathBuf>,
     reader: BufReader<Conn>,
@@ -66,7 +80,8 @@ pub fn enlist(door: &Door) -> Result<(Orders, Line)> {
     let orders = read_frame(&mut reader, FRAME_CAP)?;
     let orders: Orders = orders.ok_or_else(|| Error::job("the coordinator has gone before it gave orders"))?;
     let flight = orders.flights.as_ref().map(|folder| flight_path(folder, door.member));
-    Ok((orders, Line { conn: peer.conn, flight, reader }))
+    let mesh = orders.group.map(|place| door.mesh_identity(place, orders.fingerprint));
+    Ok((orders, Line { conn: peer.conn, mesh, flight, reader }))
 }
 
 /// Attempts splits of `plan` until the job is over.
@@ -91,16 +106,58 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
     let memory = plan.stages().iter().map(|s| budget.plan(s.as_ref(), orders.chunks)).collect::<Result<Vec<_>>>()?;
     let lines: Vec<Arc<dyn Control>> = vec![control.clone()];
     let (member, boxes) = Member::new(plan, &memory, (orders.threads, orders.scratch.clone().into()), lines);
-    let member = Arc::new(member.with_flight(line.flight.as_deref()).with_durable(true));
+    let seat = orders.group.map(|place| place.seat.index);
+    let member = member.with_flight(line.flight.as_deref()).with_durable(seat.is_none()).with_mesh(seat);
+    let member = Arc::new(member);
     let [postbox] = boxes.as_slice() else { return Err(Error::job("a member process has one worker")) };
-    hear_all(line.reader, postbox.clone(), control.clone());
-    let alive = || control.say(Said::Alive(vitals(&member)));
-    let ended = worker::start(1, &member)?.until_ended(Duration::from_millis(orders.alive_every_ms), alive);
+    let (meet, meeting) = channel();
+    hear_all(line.reader, (postbox.clone(), meet), control.clone());
+    let ended = match line.mesh {
+        None => work_alone(&member, &control, orders.alive_every_ms),
+        Some(me) => work_together(&me, &meeting, &member, &control, orders.alive_every_ms),
+    };
     member.writer.wait_idle();
     control.say(Said::Alive(vitals(&member)));
     control.close();
     let _ = writer.join();
     ended
+}
+
+/// Attempts splits beside others, of whom this process knows nothing.
+fn work_alone(member: &Arc<Member>, control: &Remote, alive_every_ms: u64) -> Result<()> {
+    let alive = || control.say(Said::Alive(vitals(member)));
+    worker::start(1, member)?.until_ended(Duration::from_millis(alive_every_ms), alive)
+}
+
+/// Meets the others of its group, and works as one of them until the job is over or one of them dies.
+fn work_together(
+    me: &Identity,
+    meeting: &Receiver<Vec<String>>,
+    member: &Arc<Member>,
+    control: &Remote,
+    alive_every_ms: u64,
+) -> Result<()> {
+    let Who::Member(seat) = me.facts.who else { return Err(Error::job("a coordinator has no seat")) };
+    let bound = Bound::loopback()?;
+    control.say(Said::AtMesh { address: bound.address().to_string() });
+    let listener = bound.listen(me.clone())?;
+    let Ok(addresses) = meeting.recv() else { return Ok(()) }; // The job ended before the group was complete.
+    let conns = mesh::connect(&listener, &addresses, me, mesh::CONNECT_LIMIT);
+    let conns = conns.map_err(|e| Error::caused(Kind::Job, e))?;
+    let ended = worker::start_in_mesh(conns, seat, member);
+    let mut leaving = None;
+    loop {
+        match ended.recv_timeout(Duration::from_millis(alive_every_ms).min(LEAVE_WITHIN)) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(e @ mesh::MeshError::MemberDied { .. })) => std::process::exit(e.exit_code()), // It was said.
+            Ok(Err(e)) => return Err(Error::caused(Kind::Job, e)),
+            Err(_) => control.say(Said::Alive(vitals(member))),
+        }
+        // Members that hear of the end in different stages would wait for each other.
+        if control.has_failed() && leaving.get_or_insert_with(Instant::now).elapsed() > LEAVE_WITHIN {
+            return Ok(());
+        }
+    }
 }
 
 /// The file of a member's flight slots.
@@ -173,14 +230,22 @@ pub fn send_queue<T: serde::Serialize>(queue: &Receiver<T>, mut conn: Conn) -> s
     Ok(())
 }
 
-/// Posts the coordinator's mail on a thread of its own, and ends the process when the line breaks.
-fn hear_all(mut reader: BufReader<Conn>, postbox: Arc<Postbox>, control: Arc<Remote>) {
+/// Posts the coordinator's mail on a thread of its own, and ends the process when the line breaks. Where the others of
+/// the group are goes another way: the worker is not there yet.
+fn hear_all(mut reader: BufReader<Conn>, (postbox, meet): (Arc<Postbox>, Sender<Vec<String>>), control: Arc<Remote>) {
     std::thread::spawn(move || {
+        let mut meet = Some(meet);
         loop {
             match read_frame::<Mail>(&mut reader, FRAME_CAP) {
+                Ok(Some(Mail::Mesh(addresses))) => drop(meet.take().map(|m| m.send(addresses))),
+                Ok(Some(Mail::Over(seat))) => {
+                    mesh::note(seat);
+                    std::process::exit(FENCED);
+                }
                 Ok(Some(mail)) => {
                     if mail == Mail::Stop {
                         control.failed.store(true, SeqCst);
+                        meet = None;
                     }
                     postbox.post(mail);
                 }

@@ -1,13 +1,17 @@
 //! Members in processes of their own: the coordinator's end of their lines.
 //!
 //! Who starts the processes, and where, is the launcher's business ([`Crew`]). Here they are let in, given their
-//! orders, heard, and replaced when they die: a lost member frees its leases, and the others do not notice.
+//! orders, heard, and replaced when they die: a lost member frees its leases, and the others do not notice. Members
+//! that exchange records in memory are replaced together (`group`).
 
-use crate::attend::{Door, FRAME_CAP, flight_path, send_queue};
+mod group;
+
+use crate::attend::{Door, FENCED, FRAME_CAP, flight_path, send_queue};
 use crate::flight::in_flight;
 use crate::link::{Mail, Post, Said};
-use crate::orders::Orders;
+use crate::orders::{Orders, Place};
 use crate::shell::Shell;
+use group::Group;
 use mapfold_coord::{JobEvent, JobId, MemberId};
 use mapfold_plan::{Error, Result};
 use mapfold_wire::{Bound, Conn, Listener, Peer, Token, Who, read_frame, write_frame};
@@ -37,6 +41,11 @@ pub struct Ended {
 }
 
 impl Ended {
+    /// Whether it ended because another member, or the coordinator, did.
+    fn is_consequence(&self) -> bool {
+        self.how == format!("exit code {FENCED}")
+    }
+
     fn last_line(&self) -> &str {
         self.tail.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default()
     }
@@ -80,12 +89,16 @@ pub struct Hall {
     /// Members that were started and have not ended.
     present: Mutex<BTreeMap<MemberId, Presence>>,
     state: Mutex<State>,
+    /// Those who exchange records in memory, if they do.
+    group: Option<Mutex<Group>>,
 }
 
 #[derive(Clone, Copy, Default)]
 struct Presence {
     came_in: bool,
     solo: bool,
+    /// Its place in the group.
+    place: Option<Place>,
 }
 
 #[derive(Default)]
@@ -100,32 +113,39 @@ struct State {
 }
 
 impl Hall {
-    /// Opens the door and starts `members` processes.
+    /// Opens the door and starts `members` processes, which exchange records in memory if they are `together`.
     ///
     /// # Errors
     /// When there is no port, or a process cannot be started.
-    pub fn open(shell: Arc<Shell>, crew: Arc<dyn Crew>, job: JobId, orders: Orders, members: u32) -> Result<Arc<Hall>> {
+    pub fn open(
+        shell: Arc<Shell>,
+        crew: Arc<dyn Crew>,
+        job: JobId,
+        orders: Orders,
+        (members, together): (u32, bool),
+    ) -> Result<Arc<Hall>> {
         let token = Token::random()?;
         let bound = Bound::loopback()?;
         let door = Door { address: bound.address().to_string(), job, member: 0, token: token.clone() };
         let listener = bound.listen(door.identity(Who::Coordinator))?;
         let (present, state) = (Mutex::default(), Mutex::default());
-        let hall = Arc::new(Hall { shell, crew, listener, orders: Arc::new(orders), token, job, present, state });
-        for _ in 0..members {
-            hall.add(false)?;
+        let group = together.then(|| Mutex::new(Group::new(members)));
+        let orders = Arc::new(orders);
+        let hall = Arc::new(Hall { shell, crew, listener, orders, token, job, present, state, group });
+        if together {
+            hall.start_generation()?;
+        } else {
+            (0..members).try_for_each(|_| hall.add(Presence::default()))?;
         }
         Ok(hall)
     }
 
-    /// Starts one more member; a `solo` one gets suspects only.
-    ///
-    /// # Errors
-    /// When its process cannot be started.
-    pub fn add(&self, solo: bool) -> Result<()> {
+    /// Starts one more member; a solo one gets suspects only.
+    fn add(&self, presence: Presence) -> Result<()> {
         let mut state = lock(&self.state);
         let member = state.next;
         state.next += 1;
-        lock(&self.present).insert(MemberId(member), Presence { came_in: false, solo });
+        lock(&self.present).insert(MemberId(member), presence);
         let address = self.listener.address().to_string();
         self.crew.start(&Door { address, job: self.job, member, token: self.token.clone() })
     }
@@ -148,31 +168,33 @@ impl Hall {
         let Who::Member(index) = peer.facts.who else { return };
         let member = MemberId(index);
         // Each process comes in once: a second one of the same name is nobody that was started here.
-        let Some(solo) = self.expects(member) else {
+        let Some(presence) = self.expects(member) else {
             tracing::warn!("member {index} knocked a second time and was sent away");
             return;
         };
         let (mail, inbox) = channel();
-        let (conn, orders) = (peer.conn.clone(), self.orders.clone());
+        let (conn, orders) = (peer.conn.clone(), Orders { group: presence.place, ..(*self.orders).clone() });
         std::thread::spawn(move || {
             let mut out = conn.clone();
-            let sent = write_frame(&mut out, &*orders, FRAME_CAP).map_err(std::io::Error::other);
+            let sent = write_frame(&mut out, &orders, FRAME_CAP).map_err(std::io::Error::other);
             if sent.and_then(|()| send_queue(&inbox, out)).is_err() {
                 tracing::debug!("member {index} takes no mail any more");
             }
         });
+        let solo = presence.solo;
         self.shell.report(&JobEvent::MemberJoined { member, solo });
+        presence.place.iter().for_each(|p| self.shell.seat(member, p.seat));
         self.shell.enrol(member, solo, Arc::new(Mailbox { mail: Mutex::new(Some(mail)), conn: peer.conn.clone() }));
         let (conn, hall) = (peer.conn, self.clone());
         std::thread::spawn(move || hall.hear(member, conn));
     }
 
-    /// Whether a member that was started has not come in yet; and if so, whether it is a solo one.
-    fn expects(&self, member: MemberId) -> Option<bool> {
+    /// Whether a member that was started has not come in yet; and if so, as what.
+    fn expects(&self, member: MemberId) -> Option<Presence> {
         let mut present = lock(&self.present);
         let presence = present.get_mut(&member).filter(|p| !p.came_in)?;
         presence.came_in = true;
-        Some(presence.solo)
+        Some(*presence)
     }
 
     /// Hears a member until its line ends. How its process ended is known a moment later.
@@ -180,6 +202,7 @@ impl Hall {
         let mut reader = BufReader::new(conn);
         loop {
             match read_frame::<Said>(&mut reader, FRAME_CAP) {
+                Ok(Some(Said::AtMesh { address })) => self.bring_together(member, address),
                 Ok(Some(said)) => self.shell.hear(member, said),
                 Ok(None) => break,
                 Err(e) => {
@@ -197,7 +220,9 @@ impl Hall {
     /// When they die again and again and no split is done in between.
     pub fn replace_the_lost(&self) -> Result<()> {
         self.shell.take_overdue().iter().for_each(|member| self.crew.kill(member.0));
-        for ended in self.crew.ended() {
+        let mut ended = self.crew.ended();
+        ended.sort_by_key(Ended::is_consequence);
+        for ended in ended {
             self.replace(&ended)?;
         }
         let mut gone = std::mem::take(&mut lock(&self.state).gone);
@@ -212,12 +237,20 @@ impl Hall {
             self.replace(&Ended { member: member.0, how, tail: String::new() })?;
         }
         let has_solo = lock(&self.present).values().any(|p| p.solo);
-        if self.shell.has_suspects() && !has_solo { self.add(true) } else { Ok(()) }
+        let solo = Presence { solo: true, ..Presence::default() };
+        if self.shell.has_suspects() && !has_solo { self.add(solo) } else { Ok(()) }
     }
 
     /// Its splits go to others; another process takes its place, unless that was done already.
     fn replace(&self, ended: &Ended) -> Result<()> {
-        let presence = lock(&self.present).remove(&MemberId(ended.member)).unwrap_or_default();
+        let presence = lock(&self.present).remove(&MemberId(ended.member));
+        if self.group.is_some() && presence.is_none() {
+            return Ok(()); // Of a generation that is over.
+        }
+        let presence = presence.unwrap_or_default();
+        if let Some(place) = presence.place {
+            return self.end_generation(ended, place);
+        }
         let flights = self.orders.flights.as_ref().map(|f| in_flight(&flight_path(f, ended.member)));
         let suspects = flights.unwrap_or_default();
         let convicted = presence.solo && !suspects.is_empty();
@@ -232,8 +265,8 @@ impl Hall {
             return Ok(()); // A solo member is started when a suspect waits.
         }
         tracing::info!("member {} is replaced: {}", ended.member, ended.how);
-        self.count_death(ended)?;
-        if presence.solo { Ok(()) } else { self.add(false) }
+        self.count_death(ended, self.shell.splits_done())?;
+        if presence.solo { Ok(()) } else { self.add(Presence::default()) }
     }
 
     fn tell_lost(&self, ended: &Ended, replaced: bool) {
@@ -242,12 +275,13 @@ impl Hall {
         self.shell.report(&JobEvent::MemberLost { member, how, replaced, log_tail });
     }
 
-    fn count_death(&self, ended: &Ended) -> Result<()> {
-        let done = self.shell.splits_done();
+    /// `done` splits were done when it died; by now they may count no more.
+    fn count_death(&self, ended: &Ended, done: u64) -> Result<()> {
+        let left = self.shell.splits_done();
         let mut state = lock(&self.state);
         state.died += 1;
         state.deaths = if done > state.done { 1 } else { state.deaths + 1 };
-        state.done = done;
+        state.done = left;
         if state.deaths <= DEATHS_IN_A_ROW {
             return Ok(());
         }

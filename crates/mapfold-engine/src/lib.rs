@@ -14,6 +14,7 @@
 //! Deliberately absent: file formats, HTTP, starting processes.
 #![warn(missing_docs)]
 
+mod attempt;
 mod attend;
 mod commit;
 mod crew;
@@ -21,6 +22,7 @@ mod exchange;
 mod failure;
 mod fetch;
 mod flight;
+mod groups;
 mod guard;
 mod link;
 mod measure;
@@ -34,6 +36,7 @@ mod pool;
 mod run;
 mod shell;
 mod signal;
+mod source;
 mod space;
 mod streams;
 mod worker;
@@ -42,7 +45,7 @@ pub use attend::{Door, FENCED, Line, attend, enlist};
 pub use crew::{Crew, Ended};
 pub use guard::{guarded, install_panic_hook};
 pub use measure::{Usage, peak_rss, usage};
-pub use options::{MemoryLimit, RunOptions, default_memory_limit};
+pub use options::{MemoryLimit, RunOptions, Shuffle, default_memory_limit};
 pub use orders::Orders;
 pub use outcome::{MemberDone, OutputDone, RunOutcome, StageDone};
 pub use run::run;

@@ -79,6 +79,27 @@ pub enum Said {
         /// What it made.
         made: Made,
     },
+    /// It waits at this address for the others of its group.
+    AtMesh {
+        /// HOST:PORT.
+        address: String,
+    },
+    /// Records that others sent it were damaged or cannot be kept: the job cannot go on.
+    Broken {
+        /// Why.
+        error: Error,
+    },
+    /// It has waited too long for another of its group to take records.
+    Stalled {
+        /// For which of the group, by its seat.
+        to: u32,
+        /// Bytes that were sent to it and not answered.
+        unanswered: u64,
+        /// Bytes that wait to be sent to it.
+        waiting: u64,
+        /// Seconds since it last answered.
+        seconds: f64,
+    },
     /// An attempt failed.
     Failed {
         /// Which attempt.
@@ -120,6 +141,10 @@ pub enum Mail {
     StageDone(StageId),
     /// The job has ended.
     Stop,
+    /// All of the group wait; here are their addresses, by seat.
+    Mesh(Vec<String>),
+    /// The member in this seat died, and with it the generation: end.
+    Over(u32),
 }
 
 /// Where mail for a member goes: a queue in this process, or a connection.

@@ -17,6 +17,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use timely::scheduling::SyncActivator;
 
+/// A segment has about 1 MiB; less credit than that sends one at a time anyway.
+const LEAST_CREDIT: u64 = 64 << 10;
+/// More than this makes no exchange faster.
+const MOST_CREDIT: u64 = 32 << 20;
+
 fn lock<T>(m: &Mutex<T>) -> MutexGuard<'_, T> {
     m.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -66,6 +71,8 @@ pub struct Member {
     pub(crate) flight: Flight,
     /// Exchanged records go through files, by name, and not through timely.
     pub(crate) durable: bool,
+    /// The worker that this process is in a mesh: all others are in other processes.
+    mesh: Option<u32>,
     pub(crate) stores: Stores,
     pub(crate) files: Arc<Vec<FileEntry>>,
     pub(crate) stages: Vec<Arc<MemberStage>>,
@@ -104,6 +111,7 @@ impl Member {
             writer: Pool::new("write", 1),
             flight: Flight::default(),
             durable: false,
+            mesh: None,
             stores: plan.stores().clone(),
             files: Arc::new(plan.files()),
             stages,
@@ -121,6 +129,13 @@ impl Member {
         self
     }
 
+    /// Exchanges records with other processes, as the worker `me` of their mesh.
+    #[must_use]
+    pub fn with_mesh(mut self, me: Option<u32>) -> Member {
+        self.mesh = me;
+        self
+    }
+
     /// Notes in this file what its threads work on.
     #[must_use]
     pub fn with_flight(mut self, path: Option<&Path>) -> Member {
@@ -128,8 +143,34 @@ impl Member {
         self
     }
 
+    /// The desk of a worker, once. A process of a mesh has one worker, whatever its number there.
     pub(crate) fn take_desk(&self, worker: usize) -> Option<Desk> {
-        lock(&self.desks).get_mut(worker)?.take()
+        lock(&self.desks).get_mut(if self.mesh.is_some() { 0 } else { worker })?.take()
+    }
+
+    /// Whether records from this worker are in this process's account already.
+    pub(crate) fn shares_memory(&self, worker: u32) -> bool {
+        self.mesh.is_none_or(|me| me == worker)
+    }
+
+    /// Bytes of records that may wait in memory to be reduced. In a mesh half of the share is for the way: what is in
+    /// sockets, slabs and messages.
+    pub(crate) fn share(&self, stage: &MemberStage) -> u64 {
+        let waiting = stage.memory.exchange.waiting;
+        match (self.durable, self.mesh) {
+            (true, _) => 0,
+            (false, Some(_)) => waiting / 2,
+            (false, None) => waiting,
+        }
+    }
+
+    /// Bytes that one worker may have sent to another without an answer. In timely such a byte takes about two, at either
+    /// end: all of it together is the other half of the share.
+    pub(crate) fn credit(&self, stage: &MemberStage, workers: usize) -> u64 {
+        match workers as u64 {
+            1 => u64::MAX,
+            n => (stage.memory.exchange.waiting / (8 * (n - 1))).clamp(LEAST_CREDIT, MOST_CREDIT),
+        }
     }
 
     /// Leases that one worker holds at a time: two for each compute thread, over all workers.

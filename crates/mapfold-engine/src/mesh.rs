@@ -17,5 +17,5 @@ mod stream;
 
 pub use connect::{CONNECT_LIMIT, connect};
 pub use error::{Absent, EXIT_MEMBER_DIED, MeshError};
-pub(crate) use lost::explains;
+pub(crate) use lost::{explains, note};
 pub use run::run;

@@ -2,6 +2,7 @@
 
 use crate::{Cancel, Crew};
 use mapfold_coord::{EventLog, JobId, OnError};
+use mapfold_plan::Plan;
 use mapfold_plan::memory::{Budget, Chunks};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -40,6 +41,8 @@ pub struct RunOptions {
     pub cancel: Cancel,
     /// The job's name for machines; a random one when there is none.
     pub job: Option<JobId>,
+    /// How records get from one side of an exchange to the other.
+    pub exchange: Shuffle,
     /// Members as processes of their own; without, they are workers of this process.
     pub crew: Option<Arc<dyn Crew>>,
     /// Milliseconds after which a member process that still works on a split is ended; `None`: never.
@@ -70,6 +73,7 @@ impl Default for RunOptions {
             events: Arc::new(EventLog::nowhere()),
             cancel: Cancel::default(),
             job: None,
+            exchange: Shuffle::Auto,
             crew: None,
             split_timeout_ms: None,
             speculate_after_ms: 60_000,
@@ -79,7 +83,33 @@ impl Default for RunOptions {
     }
 }
 
+/// How records get from one side of an exchange to the other. Results are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shuffle {
+    /// In memory within one process, through files between processes.
+    #[default]
+    Auto,
+    /// Through files: a process that dies takes nothing along but its splits.
+    Durable,
+    /// In memory: processes that exchange records begin again together when one dies.
+    Pipelined,
+}
+
 impl RunOptions {
+    /// Whether records go through files.
+    pub(crate) fn is_durable(&self) -> bool {
+        match self.exchange {
+            Shuffle::Auto => self.crew.is_some(),
+            Shuffle::Durable => true,
+            Shuffle::Pipelined => false,
+        }
+    }
+
+    /// Whether processes exchange records in memory.
+    pub(crate) fn needs_mesh(&self, plan: &Plan) -> bool {
+        self.crew.is_some() && !self.is_durable() && !plan.exchanges().is_empty()
+    }
+
     /// Memory and threads, as planning wants them.
     pub fn budget(&self) -> Budget {
         Budget { limit: self.memory_limit, threads: self.threads as u64 }

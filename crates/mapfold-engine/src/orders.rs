@@ -1,9 +1,19 @@
 //! What a member process is told when it arrives: enough to build the same plan, and how much it may use.
 
+use mapfold_coord::Seat;
 use mapfold_plan::Answer;
 use mapfold_plan::memory::Chunks;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
+
+/// A member's place in a group, and which generation of the group it is.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// Where it sits.
+    pub seat: Seat,
+    /// From 0; one more after each death.
+    pub generation: u32,
+}
 
 /// The first frame on the control connection, from the coordinator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,6 +38,8 @@ pub struct Orders {
     pub flights: Option<PathBuf>,
     /// Folder for records that do not fit into memory: the coordinator removes it.
     pub scratch: String,
+    /// Its place in the group that exchanges records in memory, if there is one.
+    pub group: Option<Place>,
     /// Milliseconds between two signs of life.
     pub alive_every_ms: u64,
 }

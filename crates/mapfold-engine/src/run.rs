@@ -7,12 +7,13 @@ use crate::commit::{Commit, OutputRun};
 use crate::crew::{Crew, Hall};
 use crate::exchange::Scratch;
 use crate::failure::{Failed, unless_stopped};
+use crate::groups::{Role, kinds};
 use crate::link::{Control, Vitals, unpack};
 use crate::member::Member;
 use crate::options::RunOptions;
 use crate::orders::Orders;
 use crate::outcome::{MemberDone, OutputDone, RunOutcome, StageDone};
-use crate::shell::{Here, Places, Role, Roles, Shell};
+use crate::shell::{Here, Places, Roles, Shell};
 use crate::streams::Streams;
 use crate::worker;
 use crate::{guard, measure, space};
@@ -121,7 +122,7 @@ impl<'a> Run<'a> {
         planned(opts, &stages, &memory);
         let mut commit = Commit::open(plan, job_id, opts).map_err(Failed::of_output)?;
         let mut scratch = scratch(plan, opts, &commit.job().unwrap_or(job_id));
-        let ready = check_space(plan, &commit).and_then(|()| take_up(opts, &stages, &memory, &mut commit, &scratch));
+        let ready = check_space(plan, &commit).and_then(|()| take_up(plan, opts, &memory, &mut commit, &scratch));
         match ready.and_then(|(stages, specs)| Ok((shell(opts, &stages, specs)?, stages))) {
             Ok((shell, stages)) => Ok(Run {
                 plan,
@@ -187,7 +188,7 @@ impl<'a> Run<'a> {
         let limits = (self.opts.threads, self.scratch.path().to_path_buf());
         let (member, boxes) = Member::new(self.plan, &self.memory, limits, members.clone().map(line).collect());
         members.zip(boxes).for_each(|(id, postbox)| self.shell.enrol(id, false, postbox));
-        let member = Arc::new(member);
+        let member = Arc::new(member.with_durable(self.opts.is_durable()));
         let ended = worker::start(workers, &member)?.until_ended(Duration::from_millis(20), || self.tick(None));
         member.writer.wait_idle(); // No write of ours may come after the folder is left.
         self.spilled = member.hub.spilled();
@@ -199,7 +200,8 @@ impl<'a> Run<'a> {
     fn serve_crew(&mut self, crew: &Arc<dyn Crew>) -> Result<()> {
         let members = self.opts.workers.max(1) as u32;
         let orders = Orders { flights: crew.folder(), ..self.orders() };
-        let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, orders, members);
+        let together = self.opts.needs_mesh(self.plan);
+        let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, orders, (members, together));
         let hall = hall.inspect_err(|_| crew.stop())?;
         while !self.shell.is_over() {
             hall.welcome(Duration::from_millis(20));
@@ -224,6 +226,7 @@ impl<'a> Run<'a> {
             memory_limit: self.opts.memory_limit,
             chunks: self.opts.chunks,
             flights: None,
+            group: None,
             scratch: self.scratch.path().to_string_lossy().into_owned(),
             alive_every_ms: (self.opts.lost_after_ms / 4).clamp(100, 2_000),
         }
@@ -403,7 +406,9 @@ fn shell(opts: &RunOptions, stages: &[StageRun], specs: Vec<StageSpec>) -> Resul
         Some(_) => {
             let (lost_after_ms, lease_ms) = (Some(opts.lost_after_ms), opts.split_timeout_ms);
             let speculate_after_ms = Some(opts.speculate_after_ms);
-            Policy { lost_after_ms, lease_ms, speculate_after_ms, kill_overdue: true, ..Policy::default() }
+            let base = Policy { lost_after_ms, lease_ms, speculate_after_ms, ..Policy::default() };
+            // A process may be killed for reasons that are not the job's: more often than else would be worth it.
+            Policy { kill_overdue: true, max_generations: 10, ..base }
         }
         None => Policy::default(),
     };
@@ -465,25 +470,31 @@ fn planned(opts: &RunOptions, stages: &[Arc<dyn Stage>], memory: &[StageMemory])
 
 /// The stages with what earlier runs committed of them: streams are opened, and specs made for the coordinator.
 fn take_up(
+    plan: &Plan,
     opts: &RunOptions,
-    stages: &[Arc<dyn Stage>],
     memory: &[StageMemory],
     commit: &mut Commit,
     scratch: &Scratch,
 ) -> Result<(Vec<StageRun>, Vec<StageSpec>)> {
     let (mut runs, mut specs) = (Vec::new(), Vec::new());
+    let stages = plan.stages();
+    let roles: Vec<Role> = stages.iter().map(|s| role(s.as_ref())).collect();
+    let kinds = kinds(&roles);
     for (i, (stage, memory)) in stages.iter().zip(memory).enumerate() {
         let id = StageId(i as u32);
         let mut spec = StageSpec::new(id, stage.domain().splits());
         spec.costs = opts.shuffle.map_or(Costs::Uniform, |seed| shuffled(seed + i as u64, spec.splits));
         let (mut streams, mut pieces) = (None, Vec::new());
+        if opts.needs_mesh(plan) {
+            (spec.kind, spec.owned) = kinds[i];
+        }
         let decided = commit.is_decided();
         if let Some(output) = commit.outputs.get_mut(&i).filter(|_| decided) {
             spec.earlier = output.all_done(); // Its files may be in their place already: they are not opened.
         } else if let Some(output) = commit.outputs.get_mut(&i) {
             streams = Some(Arc::new(output.streams(memory.held)?));
             spec.earlier = output.done();
-        } else {
+        } else if opts.is_durable() {
             (spec.earlier, pieces) = commit.exchanged.take(id, scratch.path());
         }
         let resumed = spec.earlier.done.len() as u64;

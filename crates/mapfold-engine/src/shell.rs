@@ -5,13 +5,15 @@
 //! twice, or from a member that was replaced, changes nothing.
 
 use crate::failure::Failed;
+use crate::groups::Role;
 use crate::link::{At, Cause, Control, Made, Mail, Post, Said, Vitals, unpack};
 use crate::measure::Moment;
 use crate::streams::{Placed, Streams};
 use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId};
-use mapfold_coord::{Attempt, Counters, PartRecord, PhaseTimes, SplitId, StageId};
+use mapfold_coord::{Attempt, Counters, PartRecord, PhaseTimes, Seat, SplitId, StageId};
 use mapfold_plan::Error;
 use mapfold_plan::exchange::Stored;
+use mapfold_plan::explain::bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,6 +30,8 @@ pub struct Tally {
     pub span: (Option<Moment>, Option<Moment>),
     /// What its splits have made, packed.
     pub made: BTreeMap<u64, String>,
+    /// Splits given up.
+    pub skipped: u64,
 }
 
 struct Inner {
@@ -36,6 +40,7 @@ struct Inner {
     gone: Vec<MemberId>,
     overdue: Vec<MemberId>,
     solos: BTreeSet<MemberId>,
+    seats: BTreeMap<MemberId, Seat>,
     vitals: BTreeMap<MemberId, Vitals>,
     streams: BTreeMap<StageId, Arc<Streams>>,
     /// What granted attempts wait with until their record is accepted.
@@ -48,20 +53,10 @@ struct Inner {
     errors: BTreeMap<(StageId, SplitId), Error>,
     failure: Option<Failed>,
     tally: BTreeMap<StageId, Tally>,
-    skipped: u64,
 }
 
 /// The label of a stage and the place of a split, for people.
 pub type Places = Box<dyn Fn(StageId, SplitId) -> (String, String) + Send + Sync>;
-
-/// What a stage has to do with exchanges. A chained one has both.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Role {
-    /// It is the map side of this one.
-    pub maps: Option<usize>,
-    /// It reduces the partitions of this one.
-    pub reduces: Option<usize>,
-}
 
 /// The roles of the stages.
 pub type Roles = Box<dyn Fn(StageId) -> Role + Send + Sync>;
@@ -90,6 +85,7 @@ impl Shell {
             gone: Vec::new(),
             overdue: Vec::new(),
             solos: BTreeSet::new(),
+            seats: BTreeMap::new(),
             vitals: BTreeMap::new(),
             streams,
             asked: HashMap::new(),
@@ -99,7 +95,6 @@ impl Shell {
             errors: BTreeMap::new(),
             failure: None,
             tally: BTreeMap::new(),
-            skipped: 0,
         };
         Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), places, roles, events, began: Instant::now() }
     }
@@ -128,12 +123,39 @@ impl Shell {
         inner.boxes.insert(member, post);
     }
 
+    /// A member has this seat in the group that exchanges records in memory.
+    pub fn seat(&self, member: MemberId, seat: Seat) {
+        self.lock().seats.insert(member, seat);
+    }
+
+    /// Whether a stage is a side of an exchange.
+    pub fn exchanges(&self, stage: StageId) -> bool {
+        (self.roles)(stage) != Role::default()
+    }
+
+    /// Mail for a member.
+    pub fn post(&self, member: MemberId, mail: Mail) {
+        self.lock().post(member, mail);
+    }
+
     /// A member says something.
     pub fn hear(&self, member: MemberId, said: Said) {
         match said {
             Said::Joined => {
                 let solo = self.lock().solos.contains(&member);
+                let seat = self.lock().seats.get(&member).copied();
                 self.tell(Event::Joined { member, solo });
+                seat.into_iter().for_each(|seat| self.tell(Event::Seated { member, seat }));
+            }
+            Said::AtMesh { .. } => {} // For whoever brings the group together.
+            Said::Broken { error } => self.fail(Failed::of_output(error)),
+            Said::Stalled { to: seat, unanswered, waiting, seconds } => {
+                let (sent, more) = (bytes(unanswered), bytes(waiting));
+                tracing::warn!(
+                    "member {member} has waited {seconds:.0} s for the member in seat {seat}, which was sent {sent} of \
+                     records and has not taken them; {more} wait for it"
+                );
+                self.events.emit(&JobEvent::Stalled { member, seat, unanswered, waiting, seconds });
             }
             Said::LeaseWanted { stage, count } => self.tell(Event::LeaseWanted { member, stage, count }),
             Said::GrantWanted { at, sizes } => {
@@ -281,7 +303,7 @@ impl Shell {
                 Some(JobEvent::SplitFailed { stage, split, attempt, failure, skipped: false, place })
             }
             Action::Skipped { stage, split, failure } => {
-                inner.skipped += 1;
+                inner.tally.entry(stage).or_default().skipped += 1;
                 let freed = inner.streams.get(&stage).map(|s| s.skip(split.0)).unwrap_or_default();
                 inner.place(freed);
                 let (attempt, place) = (Attempt(0), (self.places)(stage, split).1);
@@ -291,6 +313,10 @@ impl Shell {
             Action::NoMoreSplits { member, stage } => {
                 inner.post(member, Mail::StageDone(stage));
                 None
+            }
+            Action::NewGeneration { stage, generation } => {
+                inner.begin_again(stage);
+                Some(JobEvent::GenerationBegan { stage, generation })
             }
             Action::StageDone { stage } => {
                 let (tally, now) = (inner.tally.entry(stage).or_default(), Moment::now());
@@ -364,7 +390,7 @@ impl Shell {
 
     /// Splits given up.
     pub fn skipped(&self) -> u64 {
-        self.lock().skipped
+        self.lock().tally.values().map(|t| t.skipped).sum()
     }
 
     /// What each member said last of its use.
@@ -380,6 +406,13 @@ impl Inner {
             post.close();
         }
         self.streams.values().for_each(|s| s.lose(member));
+    }
+
+    /// A stage begins again: what it made in the last generation counts no more, and was never seen.
+    fn begin_again(&mut self, stage: StageId) {
+        let tally = self.tally.entry(stage).or_default();
+        *tally = Tally { retries: tally.retries, span: tally.span, ..Tally::default() };
+        self.asked.retain(|at, _| at.stage != stage);
     }
 
     /// A split counts: its record is kept, or its pieces by partition. No partition is leased before the map side is
@@ -443,7 +476,10 @@ impl Inner {
 
     fn end(&mut self, at: Option<(StageId, SplitId)>, failure: &Failure) {
         let kept = at.and_then(|at| self.errors.remove(&at));
-        let told = || Error::job(failure.message.clone());
+        let told = || match &failure.remedy {
+            Some(remedy) => Error::job(failure.message.clone()).with_remedy(remedy),
+            None => Error::job(failure.message.clone()),
+        };
         let error = kept.unwrap_or_else(told);
         self.failure.get_or_insert(Failed { error, kind: failure.kind });
         self.post_all(&Mail::Stop);

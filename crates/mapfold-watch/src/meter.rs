@@ -72,6 +72,9 @@ impl Meter {
                 self.failures += 1;
                 self.done(*stage, u64::from(*skipped), 0, 0);
             }
+            JobEvent::GenerationBegan { stage, .. } => {
+                self.stages.entry(*stage).and_modify(|s| s.done = 0);
+            }
             JobEvent::StageDone { stage, .. } => {
                 self.stages.entry(*stage).and_modify(|s| s.done = s.splits);
             }

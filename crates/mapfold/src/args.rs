@@ -4,7 +4,7 @@ use crate::{Error, Result};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mapfold_coord::OnError;
-use mapfold_engine::{MemoryLimit, RunOptions, default_memory_limit};
+use mapfold_engine::{MemoryLimit, RunOptions, Shuffle, default_memory_limit};
 use mapfold_grid::{DType, Shape, Window};
 use mapfold_plan::PlanOptions;
 use mapfold_plan::memory::Chunks;
@@ -46,6 +46,18 @@ pub enum OnErrorArg {
     Skip,
     /// The same: every split left out is recorded with its cause, whichever of the two words is used.
     Quarantine,
+}
+
+/// How records get from one side of an exchange to the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ShuffleArg {
+    /// In memory within one process, through files between processes.
+    #[default]
+    Auto,
+    /// Through files: a process that dies takes nothing along but its splits.
+    Durable,
+    /// In memory: processes that exchange records begin again together when one dies.
+    Pipelined,
 }
 
 /// The options that every job has beside its own, in the groups that `--help` shows.
@@ -97,6 +109,9 @@ pub struct RunArgs {
         help_heading = "Resources"
     )]
     pub memory_limit: Option<MemoryLimit>,
+    /// How records get from one side of an exchange to the other. Never changes results
+    #[arg(long, value_enum, value_name = "HOW", default_value_t, help_heading = "Resources")]
+    pub shuffle: ShuffleArg,
     /// Folder for records that do not fit into memory [default: beside a local output, else TMPDIR]
     #[arg(long, value_name = "FOLDER", value_hint = clap::ValueHint::DirPath, help_heading = "Resources")]
     pub scratch: Option<std::path::PathBuf>,
@@ -411,6 +426,11 @@ impl RunArgs {
             workers,
             memory_limit: self.memory_limit.map_or_else(|| default_memory_limit() / workers as u64, |m| m.0),
             scratch: self.scratch.clone(),
+            exchange: match self.shuffle {
+                ShuffleArg::Auto => Shuffle::Auto,
+                ShuffleArg::Durable => Shuffle::Durable,
+                ShuffleArg::Pipelined => Shuffle::Pipelined,
+            },
             chunks: self.chunks,
             name: name.to_string(),
             params,

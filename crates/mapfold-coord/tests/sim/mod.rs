@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use mapfold_coord::{
     Action, Attempt, Coordinator, Counters, Earlier, Event, Failure, FailureKind, LogEntry, MemberId, PartRecord,
-    Policy, Replay, SplitId, StageId, StageKind, StageSpec,
+    Policy, Replay, Seat, SplitId, StageId, StageKind, StageSpec,
 };
 
 const STAGE: StageId = StageId(0);
@@ -16,6 +16,8 @@ pub struct Setup {
     pub seed: u64,
     pub policy: Policy,
     pub kind: StageKind,
+    /// Members sit in seats and own what they reduce.
+    pub seats: bool,
     /// Watch every grant as it is given; the control is judged by its result alone.
     pub watch_grants: bool,
 }
@@ -117,6 +119,8 @@ struct World {
     ended: bool,
     fault: Option<String>,
     watch_grants: bool,
+    /// Members with a seat that are not lost, when there are seats.
+    seated: Option<BTreeMap<MemberId, Seat>>,
     seen: Seen,
 }
 
@@ -124,11 +128,14 @@ struct World {
 pub fn run(setup: &Setup) -> Result<Seen, String> {
     let mut random = Random(setup.seed);
     let splits = 1 + random.below(200);
-    let spec = StageSpec { kind: setup.kind, ..StageSpec::new(STAGE, splits) };
+    let spec = StageSpec { kind: setup.kind, owned: setup.seats, ..StageSpec::new(STAGE, splits) };
     let mut coordinator = Coordinator::new(vec![spec], setup.policy.clone()).unwrap();
     let mut world = World::new(random, setup.watch_grants);
-    for _ in 0..MEMBERS {
-        world.start_member(false);
+    if setup.seats {
+        world.seated = Some(BTreeMap::new());
+        world.start_generation();
+    } else {
+        (0..MEMBERS).for_each(|_| world.start_member(false));
     }
     world.post(1, Arrival::Tick);
     let mut actions = Vec::new();
@@ -193,6 +200,7 @@ impl World {
             ended: false,
             fault: None,
             watch_grants,
+            seated: None,
             seen: Seen::default(),
         }
     }
@@ -216,6 +224,31 @@ impl World {
         // Its process is started by the coordinator's own shell: this word is not lost.
         self.post(1, Arrival::AtCoordinator(Event::Joined { member, solo }));
         self.post(1, Arrival::Beat(member));
+    }
+
+    /// One member for each seat.
+    fn start_generation(&mut self) {
+        for index in 0..MEMBERS {
+            let (member, seat) = (MemberId(self.next_member), Seat { index, of: MEMBERS });
+            self.start_member(false);
+            self.post(1, Arrival::AtCoordinator(Event::Seated { member, seat }));
+            self.seated.get_or_insert_default().insert(member, seat);
+        }
+    }
+
+    /// Who sat is gone; after the last of them the next generation begins.
+    fn left(&mut self, member: MemberId) {
+        let Some(seated) = self.seated.as_mut() else { return };
+        if seated.remove(&member).is_some() && seated.is_empty() {
+            self.start_generation();
+        }
+    }
+
+    fn check_owner(&mut self, member: MemberId, split: SplitId) {
+        let Some(seated) = &self.seated else { return };
+        if !seated.get(&member).is_some_and(|seat| seat.owns(split.0)) {
+            self.fault = Some(format!("split {split}: leased to member {member}, which does not own it"));
+        }
     }
 
     /// Delay in ms: mostly short, sometimes longer than a lease.
@@ -285,7 +318,11 @@ impl World {
             Action::Revoke { split, member, attempt, .. } => {
                 self.end_grants(|s, m, a| s == *split && m == *member && a == *attempt);
             }
-            Action::MemberGone { member } => self.end_grants(|_, m, _| m == *member),
+            Action::Lease { member, split, .. } => self.check_owner(*member, *split),
+            Action::MemberGone { member } => {
+                self.end_grants(|_, m, _| m == *member);
+                self.left(*member);
+            }
             Action::Retried { split, attempt, .. } => {
                 self.end_grants(|s, _, a| s == *split && a == *attempt);
             }
@@ -388,7 +425,9 @@ impl World {
         }
         if self.deaths_left > 0 && self.random.percent(3) {
             self.deaths_left -= 1;
-            self.start_member(false);
+            if self.seated.is_none() {
+                self.start_member(false);
+            }
             if self.random.percent(50) {
                 return self.die(member);
             }
@@ -415,7 +454,7 @@ impl World {
             _ => {} // Only its silence tells.
         }
         let alive = self.members.values().filter(|m| !m.dead && !m.solo).count();
-        if alive == 0 {
+        if alive == 0 && self.seated.is_none() {
             self.start_member(false);
         }
     }

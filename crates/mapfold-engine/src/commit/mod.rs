@@ -269,7 +269,7 @@ impl Commit {
 
 /// The map sides of exchanges that go through files: those between processes.
 fn durable(plan: &Plan, opts: &RunOptions) -> Vec<usize> {
-    if opts.crew.is_none() {
+    if opts.crew.is_none() || !opts.is_durable() {
         return Vec::new();
     }
     let stages = plan.stages().into_iter().enumerate();

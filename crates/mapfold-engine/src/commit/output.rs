@@ -8,7 +8,7 @@ use super::layout::{GoOn, PoolUnits, assemble};
 use crate::link::unpack;
 use crate::outcome::OutputDone;
 use crate::streams::Streams;
-use mapfold_coord::{Counters, Earlier, FileRecord, JobFolder, Replay, SplitId, StageId};
+use mapfold_coord::{Counters, Earlier, FileRecord, Generation, JobFolder, Replay, SplitId, StageId};
 use mapfold_plan::{Error, FinishCx, Output, OutputShape, PartRecord, Result, Stage};
 use mapfold_store::{Loc, Replace, Stores};
 use std::collections::BTreeMap;
@@ -37,6 +37,8 @@ pub struct OutputRun {
     pub earlier: Vec<PartRecord>,
     /// What those parts counted.
     counted: BTreeMap<SplitId, Counters>,
+    /// The generation of the stage that those parts are of: what follows must not be of an earlier one.
+    generation: Generation,
     /// Splits that a decided run had given up.
     pub given_up: Vec<SplitId>,
     pub(super) whole: Option<Whole>,
@@ -52,6 +54,7 @@ impl OutputRun {
             stores: stores.clone(),
             earlier: Vec::new(),
             counted: BTreeMap::new(),
+            generation: Generation::default(),
             given_up: Vec::new(),
             whole: None,
         })
@@ -74,6 +77,7 @@ impl OutputRun {
 
     /// Takes over what the log says of this output.
     pub(super) fn recall(&mut self, replay: &Replay, decided: bool) {
+        self.generation = replay.generations.get(&self.id).copied().unwrap_or_default();
         let own = (self.id, SplitId(0))..=(self.id, SplitId(u64::MAX));
         for ((_, split), record) in replay.parts.range(own.clone()) {
             if let Some(part) = record.data.as_str().and_then(unpack) {
@@ -110,8 +114,11 @@ impl OutputRun {
 
     /// Splits that need not run again, and what they counted.
     pub fn done(&self) -> Earlier {
-        let mut earlier =
-            Earlier { done: self.earlier.iter().map(|r| SplitId(r.split)).collect(), ..Earlier::default() };
+        let mut earlier = Earlier {
+            done: self.earlier.iter().map(|r| SplitId(r.split)).collect(),
+            generation: self.generation,
+            ..Earlier::default()
+        };
         let counted = earlier.done.iter().filter_map(|split| self.counted.get(split));
         counted.for_each(|c| earlier.counters.merge(c));
         earlier

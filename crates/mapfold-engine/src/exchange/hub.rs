@@ -8,11 +8,11 @@
 use super::files::{ExchangeFile, Folder};
 use mapfold_plan::exchange::{Exchanging, Piece, PieceAt, SegmentStore, Stored};
 use mapfold_plan::memory::StageMemory;
-use mapfold_plan::{Domain, Error, Place, Result, Stage, StageKind};
+use mapfold_plan::{Domain, Place, Result, Stage, StageKind};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Pieces of a partition, and how many stages have reduced it.
 #[derive(Default)]
@@ -30,8 +30,6 @@ pub struct Hub {
     readers: Vec<u32>,
     kept: Mutex<HashMap<(usize, u32), Kept>>,
     held: AtomicU64,
-    /// Pieces that did not arrive as they were sent: nothing may be reduced any more.
-    fault: OnceLock<String>,
 }
 
 impl Hub {
@@ -41,7 +39,7 @@ impl Hub {
         let stores = (0..=exchanges).map(|i| Arc::new(ExchangeFile::new(folder.clone(), i))).collect();
         let reads = |i: usize| move |s: &&Arc<dyn Stage>| matches!(s.domain(), Domain::Partitions { exchange, .. } if *exchange == i);
         let readers = (0..exchanges).map(|i| stages.iter().filter(reads(i)).count() as u32).collect();
-        Hub { folder, stores, readers, kept: Mutex::default(), held: AtomicU64::new(0), fault: OnceLock::new() }
+        Hub { folder, stores, readers, kept: Mutex::default(), held: AtomicU64::new(0) }
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<(usize, u32), Kept>> {
@@ -57,13 +55,7 @@ impl Hub {
     }
 
     /// What an attempt at `place` may use.
-    ///
-    /// # Errors
-    /// When pieces were damaged on their way here.
-    pub fn room(&self, kind: StageKind, place: &Place, memory: &StageMemory, attempt: u32) -> Result<Exchanging> {
-        if let Some(fault) = self.fault.get() {
-            return Err(Error::job(fault));
-        }
+    pub fn room(&self, kind: StageKind, place: &Place, memory: &StageMemory, attempt: u32) -> Exchanging {
         let pieces = match place {
             // References only: an attempt may be repeated.
             Place::Partition { exchange, partition } => {
@@ -73,7 +65,7 @@ impl Hub {
         };
         let store: Arc<dyn SegmentStore> = self.store(kind).clone();
         let (map_bytes, reduce_bytes) = (memory.exchange.map, memory.exchange.reduce);
-        Ok(Exchanging { store, map_bytes, reduce_bytes, attempt, pieces })
+        Exchanging { store, map_bytes, reduce_bytes, attempt, pieces }
     }
 
     /// Takes a finished attempt's pieces into the account, or into files when `share` is used up.
@@ -81,18 +73,38 @@ impl Hub {
     /// # Errors
     /// Those of the files.
     pub fn admit(&self, kind: StageKind, pieces: Vec<Piece>, share: u64) -> Result<Vec<Piece>> {
-        let bytes: u64 = pieces.iter().map(Piece::held).sum();
-        if self.held.fetch_add(bytes, Relaxed) + bytes <= share {
+        if self.has_room(pieces.iter().map(Piece::held).sum(), share) {
             return Ok(pieces);
         }
-        self.held.fetch_sub(bytes, Relaxed);
+        self.store_all(kind, pieces)
+    }
+
+    /// Takes bytes into the account, if `share` allows it.
+    pub fn has_room(&self, bytes: u64, share: u64) -> bool {
+        let fits = self.held.fetch_add(bytes, Relaxed) + bytes <= share;
+        if !fits {
+            self.held.fetch_sub(bytes, Relaxed);
+        }
+        fits
+    }
+
+    /// Puts pieces into a file.
+    ///
+    /// # Errors
+    /// Those of the files.
+    pub fn store_all(&self, kind: StageKind, pieces: Vec<Piece>) -> Result<Vec<Piece>> {
         let store = self.store(kind);
         pieces.into_iter().map(|p| p.store(store.as_ref())).collect()
     }
 
     /// Admitted pieces are gone: their attempt was dropped, or their partition is reduced.
     pub fn release(&self, pieces: &[Piece]) {
-        self.held.fetch_sub(pieces.iter().map(Piece::held).sum(), Relaxed);
+        self.give_back(pieces.iter().map(Piece::held).sum());
+    }
+
+    /// Admitted bytes are gone: another process has them now.
+    pub fn give_back(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Relaxed);
     }
 
     /// A partition of a durable exchange is leased to this process: these are its pieces, all in files.
@@ -102,12 +114,8 @@ impl Hub {
         self.kept().insert((exchange, partition), Kept { pieces, reduced: 0 });
     }
 
-    /// Takes pieces that have arrived, or what was wrong with them.
-    pub fn collect(&self, arrived: Result<Vec<Piece>>) {
-        let pieces = match arrived {
-            Ok(pieces) => pieces,
-            Err(e) => return drop(self.fault.set(e.to_string())),
-        };
+    /// Takes pieces that have arrived and were admitted.
+    pub fn collect(&self, pieces: Vec<Piece>) {
         let mut kept = self.kept();
         for piece in pieces {
             let origin = piece.origin();

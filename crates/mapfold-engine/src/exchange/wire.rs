@@ -16,6 +16,10 @@ use timely::dataflow::channels::{ContainerBytes, Message};
 /// Pieces on their way to their partitions.
 #[derive(Clone, Default, Debug)]
 pub struct Records {
+    /// The worker that sent them.
+    pub from: u32,
+    /// Bytes of its credit that they use up. It travels apart, so that it comes back even when the pieces are damaged.
+    pub cost: u64,
     /// The pieces.
     pub pieces: Vec<Piece>,
     /// What was wrong with the bytes that came. Timely's decoder has no way to say it.
@@ -23,9 +27,10 @@ pub struct Records {
 }
 
 impl Records {
-    /// Pieces to be sent.
-    pub fn new(pieces: Vec<Piece>) -> Records {
-        Records { pieces, fault: None }
+    /// Pieces to be sent by a worker.
+    pub fn new(from: u32, pieces: Vec<Piece>) -> Records {
+        let cost = pieces.iter().map(Piece::held).sum();
+        Records { from, cost, pieces, fault: None }
     }
 
     /// The pieces.
@@ -114,19 +119,22 @@ fn read(mut bytes: Bytes) -> Result<Vec<Piece>, Error> {
 
 impl ContainerBytes for Records {
     fn from_bytes(bytes: timely::bytes::arc::Bytes) -> Self {
-        match read(Bytes::from_owner(Owned(bytes))) {
-            Ok(pieces) => Records::new(pieces),
-            Err(e) => Records { pieces: Vec::new(), fault: Some(e.to_string()) },
+        let mut bytes = Bytes::from_owner(Owned(bytes));
+        let mut next = || number(&mut bytes).unwrap_or_default();
+        let (from, cost) = (next() as u32, next());
+        match read(bytes) {
+            Ok(pieces) => Records { from, cost, pieces, fault: None },
+            Err(e) => Records { from, cost, pieces: Vec::new(), fault: Some(e.to_string()) },
         }
     }
 
     fn length_in_bytes(&self) -> usize {
-        8 + self.pieces.iter().map(|p| 16 + up8(length(p))).sum::<usize>()
+        24 + self.pieces.iter().map(|p| 16 + up8(length(p))).sum::<usize>()
     }
 
     fn into_bytes<W: Write>(&self, w: &mut W) {
         let mut write = |bytes: &[u8]| w.write_all(bytes).expect("timely gives room for length_in_bytes");
-        write(&(self.pieces.len() as u64).to_le_bytes());
+        [u64::from(self.from), self.cost, self.pieces.len() as u64].iter().for_each(|n| write(&n.to_le_bytes()));
         for piece in &self.pieces {
             encode(piece, |kind, len, parts| {
                 write(&kind.to_le_bytes());
@@ -138,10 +146,12 @@ impl ContainerBytes for Records {
     }
 }
 
-/// Bytes of a message, about: larger ones would make slabs that never shrink.
-const MESSAGE: u64 = 4 << 20;
+/// The worker of a partition.
+pub fn owner(partition: u32, workers: usize) -> usize {
+    partition as usize % workers
+}
 
-/// Sends a piece to the worker of its partition: `partition % workers`.
+/// Sends pieces to the worker of their partition. A message has pieces for one worker only (`outbox`).
 pub struct ByPartition;
 
 impl Distributor<Records> for ByPartition {
@@ -151,23 +161,8 @@ impl Distributor<Records> for ByPartition {
         time: &T,
         pushers: &mut [P],
     ) {
-        let peers = pushers.len();
-        let mut per_worker: Vec<(Vec<Piece>, u64)> = vec![Default::default(); peers];
-        for piece in std::mem::take(&mut records.pieces) {
-            let worker = piece.origin().partition as usize % peers;
-            let (pieces, bytes) = &mut per_worker[worker];
-            *bytes += piece.held();
-            pieces.push(piece);
-            if *bytes >= MESSAGE {
-                *bytes = 0;
-                Message::push_at(&mut Records::new(std::mem::take(pieces)), time.clone(), &mut pushers[worker]);
-            }
-        }
-        for ((pieces, _), pusher) in per_worker.into_iter().zip(pushers) {
-            if !pieces.is_empty() {
-                Message::push_at(&mut Records::new(pieces), time.clone(), pusher);
-            }
-        }
+        let Some(to) = records.pieces.first().map(|p| owner(p.origin().partition, pushers.len())) else { return };
+        Message::push_at(records, time.clone(), &mut pushers[to]);
     }
 
     fn flush<T: Clone, P: Push<Message<T, Records>>>(&mut self, _: &T, _: &mut [P]) {}
@@ -186,7 +181,7 @@ mod tests {
         let origin = Origin { partition: 3, split: 9, ..Origin::default() };
         let held = Piece(PieceAt::Held(buf.seal(origin, 4, false)));
         let stored = Stored { origin, first_seq: 6, rows: 7, file: "exchange-0".into(), offset: 8, len: 99 };
-        Records::new(vec![held, Piece(PieceAt::Stored(stored))])
+        Records::new(7, vec![held, Piece(PieceAt::Stored(stored))])
     }
 
     fn arrive(wire: Vec<u8>) -> Records {
@@ -200,7 +195,9 @@ mod tests {
         let (sent, mut wire) = (sent(), Vec::new());
         sent.into_bytes(&mut wire);
         assert_eq!(wire.len(), sent.length_in_bytes());
-        let got = arrive(wire).take().unwrap();
+        let mut arrived = arrive(wire);
+        assert_eq!((arrived.from, arrived.cost), (7, sent.cost));
+        let got = arrived.take().unwrap();
         let PieceAt::Held(segment) = &got[0].0 else { panic!("{got:?}") };
         assert_eq!(
             (segment.rows(), segment.first_seq(), segment.key(1), segment.value(0)),
@@ -213,8 +210,10 @@ mod tests {
     fn damage_on_the_wire_is_a_fault_and_no_panic() {
         let mut wire = Vec::new();
         sent().into_bytes(&mut wire);
-        wire[100] ^= 1;
-        assert!(arrive(wire.clone()).take().unwrap_err().to_string().contains("damaged"));
+        wire[116] ^= 1;
+        let mut arrived = arrive(wire.clone());
+        assert!(arrived.take().unwrap_err().to_string().contains("damaged"));
+        assert_eq!(arrived.cost, sent().cost, "the credit comes back all the same");
         assert!(arrive(wire[..50].to_vec()).take().is_err());
     }
 }

@@ -23,7 +23,7 @@ const LINGER: Duration = Duration::from_millis(400);
 
 /// A death, by whose socket broke.
 #[derive(Clone, Copy)]
-pub(super) struct Lost {
+pub(crate) struct Lost {
     pub(super) member: u32,
     pub(super) since: Instant,
 }
@@ -66,9 +66,9 @@ fn broken_peer(thread: &str, text: &str) -> Option<u32> {
     text.starts_with(BROKEN).then_some(peer)?.parse().ok()
 }
 
-/// Keeps the first death, and prints it.
+/// Keeps the first death, and prints it. The coordinator may know of it first.
 #[allow(clippy::print_stderr)] // The line that is left of three panics; this member can do nothing else any more.
-fn note(member: u32) -> Lost {
+pub(crate) fn note(member: u32) -> Lost {
     let mut first = FIRST.lock().unwrap_or_else(PoisonError::into_inner);
     *first.get_or_insert_with(|| {
         eprintln!("stopped because member {member} died");
