@@ -270,7 +270,7 @@ mod tests {
     #[test]
     fn parts_wait_for_their_turn_but_never_those_of_a_solo_member() {
         let (held, bytes) = (BTreeMap::new(), HashMap::new());
-        let mut turn = Turn { settled: vec![false; 4], next: 0, held, bytes, ends: vec![0] };
+        let mut turn = Turn { settled: vec![false; 4], next: 0, held, bytes, ends: vec![0], free: false };
         assert_eq!(admitted(&mut turn, part(1, 1), false), [], "after split 0");
         // Split 0 is a suspect now, and waits for the solo member that has just made split 2: if 2 waited for its turn,
         // all three would wait for ever.
