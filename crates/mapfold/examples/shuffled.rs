@@ -6,7 +6,7 @@ use mapfold::prelude::*;
 use std::time::Duration;
 
 /// Records of 100 bytes, by key
-#[derive(Parser, Serialize, Deserialize, Clone, Debug)]
+#[derive(Parser, Serialize, Deserialize, Clone, Debug, Copy)]
 struct Shuffled {
     /// Splits that put records
     #[arg(long, default_value_t = 16)]
