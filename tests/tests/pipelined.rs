@@ -148,20 +148,3 @@ fn an_exchange_of_384_mib_through_two_members_stays_below_128_mib_each() {
     let wide = start(&desk, &format!("{line} --json --memory-limit 2GiB")).wait().fine();
     assert_eq!(digests(&ran), digests(&wide));
 }
-
-#[test]
-fn a_member_that_takes_nothing_is_named_and_nothing_is_lost_when_it_goes_on() {
-    let desk = Desk::new();
-    let line = "--splits 48 --mib 4 --partitions 6 --map-millis 50";
-    let mut run = start(&desk, &format!("{line} {PIPELINED} --workers 2 --memory-limit 128MiB --scratch ."));
-    until(&desk, &mut run, r#""event":"split_done""#);
-    let stopped = children(run.pid())[0];
-    signal("STOP", stopped);
-    until(&desk, &mut run, r#""event":"stalled""#);
-    signal("CONT", stopped);
-    let ran = run.wait().fine();
-    assert!(ran.err.contains("has waited 10 s for the member in seat"), "{ran}");
-    assert_eq!(ran.json()["run"]["replaced"], 0, "{ran}");
-    let one = start(&desk, &format!("{line} --json --memory-limit 2GiB")).wait().fine();
-    assert_eq!(digests(&ran), digests(&one));
-}
