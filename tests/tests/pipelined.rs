@@ -133,7 +133,7 @@ fn a_job_that_kills_its_members_fails_and_says_how_they_died() {
     }
     let ran = run.wait(); // A handshake that was cut off may be told before the cause.
     assert_eq!(ran.code, 1, "{ran}");
-    assert!(ran.err.contains("killed by signal 9") && ran.err.contains("--shuffle durable"), "{ran}");
+    assert!(ran.err.contains("killed by signal 9"), "{ran}");
 }
 
 #[test]
