@@ -10,6 +10,12 @@ began=$SECONDS
 need_rust
 MAPFOLD_TEST_PYTHON="$("$here/setup.sh")"
 export MAPFOLD_TEST_PYTHON
+# Foreign judges of single tests; where they cannot be had, those tests say SKIPPED.
+judge() { command -v "$1" >/dev/null || apt_install "${@:2}" || say "not available: $1"; }
+judge fish fish
+judge zsh zsh
+judge groff groff
+judge gdalinfo gdal-bin python3-gdal
 say "oracles: $MAPFOLD_TEST_PYTHON"
 "$MAPFOLD_TEST_PYTHON" -W ignore -m unittest discover -q -s tests/oracle
 if cargo nextest --version >/dev/null 2>&1; then
