@@ -336,7 +336,8 @@ fn who_sits_together_is_lost_together_and_one_generation_begins() {
     let mut room = seated();
     room.lease(ALICE, 1);
     room.lease(BOB, 1);
-    (room.reduce(ALICE, 1), room.reduce(BOB, 1));
+    room.reduce(ALICE, 1);
+    room.reduce(BOB, 1);
     let out = room.tell(Event::MemberLost { member: BOB });
     let gone: Vec<&Action> = out.iter().filter(|a| matches!(a, Action::MemberGone { .. })).collect();
     assert_eq!(gone, [&Action::MemberGone { member: BOB }, &Action::MemberGone { member: ALICE }]);
@@ -354,7 +355,8 @@ fn who_sits_together_is_lost_together_and_one_generation_begins() {
 fn a_group_that_is_done_is_not_begun_again_when_its_members_are_lost() {
     let mut room = seated();
     room.lease(ALICE, 2);
-    (room.finish(ALICE, 0, 0), room.finish(ALICE, 1, 0));
+    room.finish(ALICE, 0, 0);
+    room.finish(ALICE, 1, 0);
     for (member, owned) in [(ALICE, vec![0, 2, 4]), (BOB, vec![1, 3])] {
         room.reduce(member, 9);
         for split in owned {
