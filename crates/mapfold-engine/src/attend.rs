@@ -48,9 +48,7 @@ impl Door {
         let facts = Facts { job: self.job.number(), plan: 0, generation: 0, members: 0, who };
         Identity { token: self.token.clone(), facts, purpose: Purpose::Control, cover: Cover::Plain }
     }
-}
 
-impl Door {
     /// What a member says of itself to the others of its group: they must be of one plan and one generation.
     fn mesh_identity(&self, Place { seat, generation }: Place, plan: u128) -> Identity {
         let (members, who) = (seat.of, Who::Member(seat.index));

@@ -7,12 +7,13 @@
 mod group;
 
 use crate::attend::{Door, FENCED, FRAME_CAP, flight_path, send_queue};
+use crate::failure::with_log;
 use crate::flight::in_flight;
 use crate::link::{Mail, Post, Said};
 use crate::orders::{Orders, Place};
 use crate::shell::Shell;
 use group::Group;
-use mapfold_coord::{JobEvent, JobId, MemberId};
+use mapfold_coord::{JobEvent, JobId, MemberId, SplitId, StageId};
 use mapfold_plan::{Error, Result};
 use mapfold_wire::{Bound, Conn, Listener, Peer, Token, Who, read_frame, write_frame};
 use std::collections::{BTreeMap, BTreeSet};
@@ -251,8 +252,7 @@ impl Hall {
         if let Some(place) = presence.place {
             return self.end_generation(ended, place);
         }
-        let flights = self.orders.flights.as_ref().map(|f| in_flight(&flight_path(f, ended.member)));
-        let suspects = flights.unwrap_or_default();
+        let suspects = self.worked_on(ended.member);
         let convicted = presence.solo && !suspects.is_empty();
         let was_over = self.shell.is_over(); // It may be by this very death.
         self.shell.crashed(MemberId(ended.member), suspects, &ended.how, ended.last_line());
@@ -267,6 +267,12 @@ impl Hall {
         tracing::info!("member {} is replaced: {}", ended.member, ended.how);
         self.count_death(ended, self.shell.splits_done())?;
         if presence.solo { Ok(()) } else { self.add(Presence::default()) }
+    }
+
+    /// What a process that has died was working on, as its flight slots say.
+    fn worked_on(&self, member: u32) -> Vec<(StageId, SplitId)> {
+        let flights = self.orders.flights.as_ref();
+        flights.map(|folder| in_flight(&flight_path(folder, member))).unwrap_or_default()
     }
 
     fn tell_lost(&self, ended: &Ended, replaced: bool) {
@@ -286,11 +292,7 @@ impl Hall {
             return Ok(());
         }
         let what = format!("members die before they finish a split, the last by {}", ended.how);
-        let error = Error::job(what);
-        Err(match ended.last_line() {
-            "" => error,
-            last => error.with_remedy(format!("its log ends with: {last}")),
-        })
+        Err(with_log(Error::job(what), ended.last_line()))
     }
 
     /// Waits until the members have left, and ends those that have not.

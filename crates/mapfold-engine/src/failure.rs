@@ -53,6 +53,14 @@ pub fn kind_of(error: &Error) -> FailureKind {
     }
 }
 
+/// An error of a process that has died, with the last line of its log, if it left one.
+pub fn with_log(error: Error, last_line: &str) -> Error {
+    match last_line {
+        "" => error,
+        last => error.with_remedy(format!("its log ends with: {last}")),
+    }
+}
+
 /// An error when somebody asked the run to stop.
 ///
 /// # Errors

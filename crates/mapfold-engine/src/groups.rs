@@ -4,6 +4,7 @@
 //! what a dead member held of it is nowhere else.
 
 use mapfold_coord::StageKind;
+use mapfold_plan::{Domain, Stage, StageKind as Kind};
 
 /// What a stage has to do with exchanges. A chained one has both.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,19 @@ pub struct Role {
 }
 
 impl Role {
+    /// The role of a stage.
+    pub fn of(stage: &dyn Stage) -> Role {
+        let maps = match stage.kind() {
+            Kind::Exchange { exchange, .. } => Some(exchange),
+            _ => None,
+        };
+        let reduces = match stage.domain() {
+            Domain::Partitions { exchange, .. } => Some(*exchange),
+            _ => None,
+        };
+        Role { maps, reduces }
+    }
+
     fn touches(self, other: Role) -> bool {
         let mine = [self.maps, self.reduces];
         mine.into_iter().flatten().any(|e| other.maps == Some(e) || other.reduces == Some(e))

@@ -47,6 +47,6 @@ pub use guard::{guarded, install_panic_hook};
 pub use measure::{Usage, peak_rss, usage};
 pub use options::{MemoryLimit, RunOptions, Shuffle, default_memory_limit};
 pub use orders::Orders;
-pub use outcome::{MemberDone, OutputDone, RunOutcome, StageDone};
+pub use outcome::{OutputDone, RunOutcome, StageDone};
 pub use run::run;
 pub use signal::Cancel;

@@ -1,6 +1,7 @@
 //! What a run gives back.
 
 use crate::Usage;
+use mapfold_coord::events::MemberUse;
 use mapfold_coord::{Counters, JobId, PhaseTimes};
 use mapfold_plan::Reported;
 use mapfold_store::Loc;
@@ -35,20 +36,9 @@ pub struct RunOutcome {
     /// What the user should know.
     pub warnings: Vec<String>,
     /// What each member process used; empty when the workers were in this process.
-    pub members: Vec<MemberDone>,
+    pub members: Vec<MemberUse>,
     /// Member processes that died and were replaced.
     pub replaced: u64,
-}
-
-/// What a member process has used.
-#[derive(Clone, Copy, Debug)]
-pub struct MemberDone {
-    /// Which member.
-    pub member: u32,
-    /// CPU seconds.
-    pub usage: Usage,
-    /// Peak resident memory in bytes.
-    pub peak_bytes: u64,
 }
 
 /// An output that is there now.

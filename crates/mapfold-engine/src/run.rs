@@ -12,7 +12,7 @@ use crate::link::{Control, Vitals, unpack};
 use crate::member::Member;
 use crate::options::RunOptions;
 use crate::orders::Orders;
-use crate::outcome::{MemberDone, OutputDone, RunOutcome, StageDone};
+use crate::outcome::{OutputDone, RunOutcome, StageDone};
 use crate::shell::{Here, Places, Roles, Shell};
 use crate::streams::Streams;
 use crate::worker;
@@ -22,7 +22,7 @@ use mapfold_coord::process::Process;
 use mapfold_coord::{Coordinator, Costs, JobEvent, JobId, MemberId, Policy, SplitId, StageId, StageSpec};
 use mapfold_plan::exchange::Stored;
 use mapfold_plan::memory::StageMemory;
-use mapfold_plan::{Domain, Error, Kind, PartRecord, Plan, Reported, Result, Stage, StageKind};
+use mapfold_plan::{Error, Kind, PartRecord, Plan, Reported, Result, Stage, StageKind};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,8 +49,12 @@ pub fn run(plan: &Plan, opts: &RunOptions) -> Result<RunOutcome> {
     let usage = measure::Usage { user: used.user - before.user, sys: used.sys - before.sys, wall: used.wall };
     ended(opts, &usage, &done);
     done.map(|d| {
-        let members = d.members.iter().map(|m| m.usage);
-        let usage = members.fold(usage, |a, m| measure::Usage { user: a.user + m.user, sys: a.sys + m.sys, ..a });
+        let add = |a: measure::Usage, m: &MemberUse| measure::Usage {
+            user: a.user + m.user_seconds,
+            sys: a.sys + m.sys_seconds,
+            ..a
+        };
+        let usage = d.members.iter().fold(usage, add);
         RunOutcome { usage, ..d }
     })
     .map_err(|f| f.error)
@@ -89,6 +93,7 @@ struct StageRun {
     /// What an earlier run has exchanged: of the map side of a durable exchange.
     pieces: Vec<Stored>,
     stage: Arc<dyn Stage>,
+    role: Role,
     streams: Option<Arc<Streams>>,
     resumed: u64,
 }
@@ -255,15 +260,7 @@ impl<'a> Run<'a> {
         self.tell_at = now + TELL_EVERY.max(now / 200);
         let events = &self.opts.events;
         events.emit(&JobEvent::Counters { counters: self.shell.counters() });
-        let used = |(id, v): (&MemberId, &Vitals)| MemberUse {
-            member: id.0,
-            user_seconds: v.user,
-            sys_seconds: v.sys,
-            peak_bytes: v.peak,
-            bytes_read: v.read,
-            bytes_spilled: v.spilled,
-        };
-        let mut members: Vec<MemberUse> = self.shell.vitals().iter().map(used).collect();
+        let mut members = self.members();
         if self.opts.crew.is_none() {
             members.push(self.own_use());
         }
@@ -296,7 +293,7 @@ impl<'a> Run<'a> {
             let go_on = || unless_stopped(cancel);
             for (i, output) in &mut self.commit.outputs {
                 let stage = &self.stages[*i];
-                let parts = parts_of(output, self.shell.tally(stage.id).made)?;
+                let parts = parts_of(output, self.shell.made(stage.id))?;
                 let streams = stage.streams.as_ref().ok_or_else(|| Error::job("the output has no streams"))?;
                 let laid_out = output.lay_out(streams, &parts, self.opts.threads, &go_on);
                 laid_out.and_then(|()| Commit::laid_out()).map_err(|e| e.at_stage(stage.stage.label()))?;
@@ -306,13 +303,17 @@ impl<'a> Run<'a> {
         self.commit.publish()
     }
 
-    fn members(&self) -> Vec<MemberDone> {
-        let done = |(id, v): (&MemberId, &Vitals)| MemberDone {
+    /// What the member processes said last of their use.
+    fn members(&self) -> Vec<MemberUse> {
+        let used = |(id, v): (&MemberId, &Vitals)| MemberUse {
             member: id.0,
-            usage: measure::Usage { user: v.user, sys: v.sys, wall: 0.0 },
+            user_seconds: v.user,
+            sys_seconds: v.sys,
             peak_bytes: v.peak,
+            bytes_read: v.read,
+            bytes_spilled: v.spilled,
         };
-        self.shell.vitals().iter().map(done).collect()
+        self.shell.vitals().iter().map(used).collect()
     }
 
     fn outcome(self, began: Instant, outputs: Vec<OutputDone>) -> Result<RunOutcome> {
@@ -320,7 +321,9 @@ impl<'a> Run<'a> {
         let (mut stages, mut reports) = (Vec::new(), Vec::new());
         for s in &self.stages {
             let tally = self.shell.tally(s.id);
-            reports.extend(reported(s, &tally.made)?);
+            if s.stage.kind() == StageKind::Report {
+                reports.push(reported(s.stage.as_ref(), &self.shell.made(s.id))?);
+            }
             let usage = match tally.span {
                 (Some(from), Some(to)) => from.until(to),
                 _ => measure::Usage::default(),
@@ -347,26 +350,13 @@ impl<'a> Run<'a> {
             usage: measure::Usage { wall: began.elapsed().as_secs_f64(), ..Default::default() },
             peak_bytes: members.iter().map(|m| m.peak_bytes).max().unwrap_or_else(measure::peak_rss),
             predicted_peak_bytes: self.memory.iter().map(|m| m.peak).max().unwrap_or(0),
-            bytes_read: self.plan.stores().counters().bytes_read
-                + self.shell.vitals().values().map(|v| v.read).sum::<u64>(),
-            bytes_spilled: self.spilled + self.shell.vitals().values().map(|v| v.spilled).sum::<u64>(),
+            bytes_read: self.plan.stores().counters().bytes_read + members.iter().map(|m| m.bytes_read).sum::<u64>(),
+            bytes_spilled: self.spilled + members.iter().map(|m| m.bytes_spilled).sum::<u64>(),
             warnings: self.plan.warnings(),
             members,
             replaced: self.replaced,
         })
     }
-}
-
-fn role(stage: &dyn Stage) -> Role {
-    let maps = match stage.kind() {
-        StageKind::Exchange { exchange, .. } => Some(exchange),
-        _ => None,
-    };
-    let reduces = match stage.domain() {
-        Domain::Partitions { exchange, .. } => Some(*exchange),
-        _ => None,
-    };
-    Role { maps, reduces }
 }
 
 /// Where records spill: where the user says, else beside a local output, else with the system's temporary files.
@@ -381,11 +371,8 @@ fn scratch(plan: &Plan, opts: &RunOptions, id: &JobId) -> Scratch {
 }
 
 /// The values of a report, in the order of their ranks; without ranks, in the order of the splits.
-fn reported(stage: &StageRun, made: &BTreeMap<u64, String>) -> Result<Option<Reported>> {
-    if stage.stage.kind() != StageKind::Report {
-        return Ok(None);
-    }
-    let name = stage.stage.report_name().unwrap_or("report").to_string();
+fn reported(stage: &dyn Stage, made: &BTreeMap<u64, String>) -> Result<Reported> {
+    let name = stage.report_name().unwrap_or("report").to_string();
     let damaged = |split| Error::job(format!("the values of split {split} are damaged"));
     let mut ranked: Vec<(Vec<u8>, String)> = Vec::new();
     for (split, text) in made {
@@ -393,7 +380,7 @@ fn reported(stage: &StageRun, made: &BTreeMap<u64, String>) -> Result<Option<Rep
     }
     ranked.sort_by(|a, b| a.0.cmp(&b.0)); // Stable: without ranks, the order of the splits stays.
     let values = ranked.iter().map(|(_, t)| Ok(serde_json::from_str(t)?)).collect::<Result<_>>()?;
-    Ok(Some(Reported { name, values }))
+    Ok(Reported { name, values })
 }
 
 fn plan_memory(stages: &[Arc<dyn Stage>], opts: &RunOptions) -> Result<Vec<StageMemory>> {
@@ -424,11 +411,11 @@ fn shell(opts: &RunOptions, stages: &[StageRun], specs: Vec<StageSpec>) -> Resul
         let stage = &named[stage.0 as usize];
         (stage.label().to_string(), stage.domain().place(split.0).to_string())
     };
-    let known: Vec<Role> = stages.iter().map(|s| role(s.stage.as_ref())).collect();
+    let known: Vec<Role> = stages.iter().map(|s| s.role).collect();
     let roles = move |stage: StageId| known[stage.0 as usize];
     let told = (Box::new(places) as Places, Box::new(roles) as Roles);
     let shell = Shell::new(coordinator, streams, told, opts.events.clone());
-    stages.iter().for_each(|s| shell.recall(role(s.stage.as_ref()), s.pieces.clone()));
+    stages.iter().for_each(|s| shell.recall(s.role, s.pieces.clone()));
     Ok(Arc::new(shell))
 }
 
@@ -478,7 +465,7 @@ fn take_up(
 ) -> Result<(Vec<StageRun>, Vec<StageSpec>)> {
     let (mut runs, mut specs) = (Vec::new(), Vec::new());
     let stages = plan.stages();
-    let roles: Vec<Role> = stages.iter().map(|s| role(s.as_ref())).collect();
+    let roles: Vec<Role> = stages.iter().map(|s| Role::of(s.as_ref())).collect();
     let kinds = kinds(&roles);
     for (i, (stage, memory)) in stages.iter().zip(memory).enumerate() {
         let id = StageId(i as u32);
@@ -505,7 +492,7 @@ fn take_up(
             already_done: resumed,
             bytes_in: Some(stage.input_bytes()),
         });
-        runs.push(StageRun { id, stage: stage.clone(), streams, resumed, pieces });
+        runs.push(StageRun { id, stage: stage.clone(), role: roles[i], streams, resumed, pieces });
         specs.push(spec);
     }
     spare_exchanges(&runs, &mut specs);
@@ -515,9 +502,9 @@ fn take_up(
 /// The map side of an exchange whose readers are all complete has nothing left to do. Readers come after it.
 fn spare_exchanges(runs: &[StageRun], specs: &mut [StageSpec]) {
     for (i, run) in runs.iter().enumerate().rev() {
-        let Some(exchange) = role(run.stage.as_ref()).maps else { continue };
+        let Some(exchange) = run.role.maps else { continue };
         let complete = |spec: &StageSpec| (spec.earlier.done.len() + spec.earlier.skipped.len()) as u64 == spec.splits;
-        let mut readers = runs.iter().zip(&*specs).filter(|(r, _)| role(r.stage.as_ref()).reduces == Some(exchange));
+        let mut readers = runs.iter().zip(&*specs).filter(|(r, _)| r.role.reduces == Some(exchange));
         if readers.all(|(_, spec)| complete(spec)) {
             specs[i].earlier.done = (0..specs[i].splits).map(SplitId).collect();
         }

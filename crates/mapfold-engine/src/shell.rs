@@ -4,7 +4,7 @@
 //! entries of the commit log. What a registered attempt has made is kept here by split, so that a word that comes
 //! twice, or from a member that was replaced, changes nothing.
 
-use crate::failure::Failed;
+use crate::failure::{Failed, with_log};
 use crate::groups::Role;
 use crate::link::{At, Cause, Control, Made, Mail, Post, Said, Vitals, unpack};
 use crate::measure::Moment;
@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// What the shell has counted of one stage.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Tally {
     /// Attempts beyond the first.
     pub retries: u64,
@@ -28,8 +28,6 @@ pub struct Tally {
     pub times: PhaseTimes,
     /// When its first split was leased, and when it was complete.
     pub span: (Option<Moment>, Option<Moment>),
-    /// What its splits have made, packed.
-    pub made: BTreeMap<u64, String>,
     /// Splits given up.
     pub skipped: u64,
 }
@@ -45,14 +43,14 @@ struct Inner {
     streams: BTreeMap<StageId, Arc<Streams>>,
     /// What granted attempts wait with until their record is accepted.
     asked: HashMap<At, Vec<(u32, u64)>>,
-    /// An attempt that does not wait for the word that it may count.
-    direct: Option<At>,
     /// The pieces of durable exchanges, by exchange and partition.
     pieces: HashMap<usize, BTreeMap<u32, Vec<Stored>>>,
     log: Vec<LogEntry>,
     errors: BTreeMap<(StageId, SplitId), Error>,
     failure: Option<Failed>,
     tally: BTreeMap<StageId, Tally>,
+    /// What the splits of each stage have made, packed.
+    made: BTreeMap<StageId, BTreeMap<u64, String>>,
 }
 
 /// The label of a stage and the place of a split, for people.
@@ -89,12 +87,12 @@ impl Shell {
             vitals: BTreeMap::new(),
             streams,
             asked: HashMap::new(),
-            direct: None,
             pieces: HashMap::new(),
             log: Vec::new(),
             errors: BTreeMap::new(),
             failure: None,
             tally: BTreeMap::new(),
+            made: BTreeMap::new(),
         };
         Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), places, roles, events, began: Instant::now() }
     }
@@ -142,8 +140,7 @@ impl Shell {
     pub fn hear(&self, member: MemberId, said: Said) {
         match said {
             Said::Joined => {
-                let solo = self.lock().solos.contains(&member);
-                let seat = self.lock().seats.get(&member).copied();
+                let (solo, seat) = self.lock().arrived(member);
                 self.tell(Event::Joined { member, solo });
                 seat.into_iter().for_each(|seat| self.tell(Event::Seated { member, seat }));
             }
@@ -164,9 +161,7 @@ impl Shell {
                 self.tell(Event::GrantWanted { member, stage, split, attempt });
             }
             Said::Done { at, made } => {
-                self.lock().direct = Some(at);
-                let At { stage, split, attempt } = at;
-                self.tell(Event::GrantWanted { member, stage, split, attempt });
+                self.granted_unasked(member, at);
                 self.registered(member, at, made);
             }
             Said::Registered { at, made } => self.registered(member, at, made),
@@ -191,11 +186,7 @@ impl Shell {
         for (stage, split) in &splits {
             let (label, place) = (self.places)(*stage, *split);
             let what = format!("the process that worked on split {split} alone was {how}, twice");
-            let error = Error::job(what).at_stage(label).at_place(place);
-            let error = match log {
-                "" => error,
-                last => error.with_remedy(format!("its log ends with: {last}")),
-            };
+            let error = with_log(Error::job(what).at_stage(label).at_place(place), log);
             inner.errors.insert((*stage, *split), error);
         }
         drop(inner);
@@ -230,6 +221,18 @@ impl Shell {
     /// Tells the coordinator and carries out what it answers.
     pub fn tell(&self, event: Event) {
         let told = self.carry_out(&mut self.lock(), event);
+        told.iter().for_each(|e| self.events.emit(e));
+    }
+
+    /// Grants an attempt that does not wait for the word, so none is sent.
+    fn granted_unasked(&self, member: MemberId, at: At) {
+        let At { stage, split, attempt } = at;
+        let (mut inner, mut actions) = (self.lock(), Vec::new());
+        inner.coord.handle(Event::GrantWanted { member, stage, split, attempt }, &mut actions);
+        let grant = Action::Grant { member, stage, split, attempt };
+        let others = actions.into_iter().filter(|a| *a != grant);
+        let told: Vec<JobEvent> = others.filter_map(|a| self.act(&mut inner, a)).collect();
+        drop(inner);
         told.iter().for_each(|e| self.events.emit(e));
     }
 
@@ -380,12 +383,17 @@ impl Shell {
 
     /// What was counted of a stage.
     pub fn tally(&self, stage: StageId) -> Tally {
-        self.lock().tally.get(&stage).cloned().unwrap_or_default()
+        self.lock().tally.get(&stage).copied().unwrap_or_default()
+    }
+
+    /// What the splits of a stage have made, packed.
+    pub fn made(&self, stage: StageId) -> BTreeMap<u64, String> {
+        self.lock().made.get(&stage).cloned().unwrap_or_default()
     }
 
     /// Whether any split has been registered in this run.
     pub fn has_made(&self) -> bool {
-        self.lock().tally.values().any(|t| !t.made.is_empty())
+        self.lock().made.values().any(|made| !made.is_empty())
     }
 
     /// Splits given up.
@@ -400,6 +408,11 @@ impl Shell {
 }
 
 impl Inner {
+    /// A member has come: whether it is a solo one, and its seat.
+    fn arrived(&self, member: MemberId) -> (bool, Option<Seat>) {
+        (self.solos.contains(&member), self.seats.get(&member).copied())
+    }
+
     /// No mail for it any more, and none of the parts that it holds is waited for.
     fn forget(&mut self, member: MemberId) {
         if let Some(post) = self.boxes.remove(&member) {
@@ -412,18 +425,19 @@ impl Inner {
     fn begin_again(&mut self, stage: StageId) {
         let tally = self.tally.entry(stage).or_default();
         *tally = Tally { retries: tally.retries, span: tally.span, ..Tally::default() };
+        self.made.remove(&stage);
         self.asked.retain(|at, _| at.stage != stage);
     }
 
     /// A split counts: its record is kept, or its pieces by partition. No partition is leased before the map side is
     /// complete, so none is read before its last piece is here; their order does not matter to the reducer.
     fn keep(&mut self, role: Role, at: At, data: String, times: &PhaseTimes) -> Result<(), Error> {
-        let tally = self.tally.entry(at.stage).or_default();
-        tally.times.merge(times);
-        let Some(exchange) = role.maps.filter(|_| !data.is_empty()) else {
-            if !data.is_empty() {
-                tally.made.insert(at.split.0, data);
-            }
+        self.tally.entry(at.stage).or_default().times.merge(times);
+        if data.is_empty() {
+            return Ok(());
+        }
+        let Some(exchange) = role.maps else {
+            self.made.entry(at.stage).or_default().insert(at.split.0, data);
             return Ok(());
         };
         let damaged = || Error::job(format!("the record of split {} is damaged", at.split));
@@ -457,9 +471,6 @@ impl Inner {
 
     /// The emission is granted: at once, or for a part when its place is known.
     fn granted(&mut self, member: MemberId, at: At) {
-        if self.direct.take_if(|direct| *direct == at).is_some() {
-            return;
-        }
         let sizes = self.asked.remove(&at).unwrap_or_default();
         match self.streams.get(&at.stage) {
             Some(streams) => {

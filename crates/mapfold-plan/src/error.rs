@@ -5,7 +5,7 @@
 //! `anyhow`; store errors bring their remedy along.
 
 use mapfold_store::StoreError;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 use std::error::Error as StdError;
 
 /// Result with mapfold's [`Error`].
@@ -29,8 +29,11 @@ pub enum Kind {
 }
 
 /// What happened, where, why, and what to try.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Error(Box<Parts>);
 
+#[derive(Serialize, Deserialize)]
 struct Parts {
     kind: Kind,
     what: String,
@@ -38,6 +41,7 @@ struct Parts {
     place: Option<String>,
     remedy: Option<String>,
     resumable: bool,
+    #[serde(with = "cause_in_words")]
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -171,39 +175,18 @@ impl Error {
     }
 }
 
-/// An error as it travels between processes: the same words, the cause as text.
-#[derive(Serialize, Deserialize)]
-struct Told {
-    kind: Kind,
-    what: String,
-    stage: Option<String>,
-    place: Option<String>,
-    remedy: Option<String>,
-    resumable: bool,
-    cause: Option<String>,
-}
+/// The cause as it travels between processes: its words.
+mod cause_in_words {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-impl Serialize for Error {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Parts { kind, what, stage, place, remedy, resumable, .. } = &*self.0;
-        let told = Told {
-            kind: *kind,
-            what: what.clone(),
-            stage: stage.clone(),
-            place: place.clone(),
-            remedy: remedy.clone(),
-            resumable: *resumable,
-            cause: self.cause(),
-        };
-        told.serialize(serializer)
+    type Cause = Option<Box<dyn std::error::Error + Send + Sync>>;
+
+    pub fn serialize<S: Serializer>(cause: &Cause, serializer: S) -> Result<S::Ok, S::Error> {
+        cause.as_ref().map(ToString::to_string).serialize(serializer)
     }
-}
 
-impl<'de> Deserialize<'de> for Error {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Error, D::Error> {
-        let Told { kind, what, stage, place, remedy, resumable, cause } = Told::deserialize(deserializer)?;
-        let source = cause.map(Into::into);
-        Ok(Error(Box::new(Parts { kind, what, stage, place, remedy, resumable, source })))
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cause, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(Into::into))
     }
 }
 

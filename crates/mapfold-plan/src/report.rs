@@ -1,8 +1,8 @@
 //! Small results that are not files: printed for people, or as JSON for tools.
 
-use crate::node::{Need, Node, Step};
-use crate::stage::{Fetch, sorted_needs};
-use crate::{Cut, Cx, Domain, Error, Flow, Place, Product, Result, Stage, StageKind, template};
+use crate::node::Node;
+use crate::stage::{Fetch, end_of_a_chain};
+use crate::{Cut, Cx, Error, Flow, Place, Product, Result, Stage, StageKind, template};
 use serde::Serialize;
 use std::sync::Arc;
 
@@ -47,43 +47,10 @@ impl<T: Serialize + 'static> Stage for ReportStage<T> {
         StageKind::Report
     }
 
-    fn label(&self) -> &str {
-        &self.label
-    }
+    end_of_a_chain!(self, "report".into());
 
     fn report_name(&self) -> Option<&str> {
         Some(&self.name)
-    }
-
-    fn domain(&self) -> &Domain {
-        self.node.domain()
-    }
-
-    fn steps(&self) -> Vec<Step> {
-        let mut out = Vec::new();
-        self.node.steps(&mut out);
-        out.push(Step { what: "report".into(), at: String::new() });
-        out
-    }
-
-    fn cuttable(&self) -> bool {
-        self.node.cuttable()
-    }
-
-    fn input_bytes(&self) -> u64 {
-        self.node.input_bytes()
-    }
-
-    fn recompute(&self, at: &Place) -> f64 {
-        self.node.recompute(at)
-    }
-
-    fn needs(&self, at: &Place) -> Result<Vec<Need>> {
-        sorted_needs(self.node.as_ref(), at)
-    }
-
-    fn memory(&self, at: &Place) -> u64 {
-        self.node.memory(at)
     }
 
     fn run(&self, split: &Place, cut: Cut, cx: &Cx<'_>, fetch: &mut Fetch<'_>) -> Result<Product> {

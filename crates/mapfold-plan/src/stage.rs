@@ -137,6 +137,47 @@ fn check_place(plan: &crate::Plan, loc: &Loc) -> Result<()> {
     Ok(())
 }
 
+/// What every stage answers that ends a chain: what its last `node` says, and one more step.
+macro_rules! end_of_a_chain {
+    ($self:ident, $what:expr) => {
+        fn label(&self) -> &str {
+            &self.label
+        }
+
+        fn domain(&self) -> &$crate::Domain {
+            self.node.domain()
+        }
+
+        fn steps(&$self) -> Vec<$crate::Step> {
+            let mut out = Vec::new();
+            $self.node.steps(&mut out);
+            out.push($crate::Step { what: $what, at: String::new() });
+            out
+        }
+
+        fn cuttable(&self) -> bool {
+            self.node.cuttable()
+        }
+
+        fn input_bytes(&self) -> u64 {
+            self.node.input_bytes()
+        }
+
+        fn recompute(&self, at: &$crate::Place) -> f64 {
+            self.node.recompute(at)
+        }
+
+        fn needs(&self, at: &$crate::Place) -> $crate::Result<Vec<$crate::Need>> {
+            $crate::stage::sorted_needs(self.node.as_ref(), at)
+        }
+
+        fn memory(&self, at: &$crate::Place) -> u64 {
+            self.node.memory(at)
+        }
+    };
+}
+pub(crate) use end_of_a_chain;
+
 struct WriteStage<T> {
     node: Arc<dyn Node<T>>,
     sink: Box<dyn SinkRun<T>>,
@@ -148,40 +189,7 @@ impl<T: 'static> Stage for WriteStage<T> {
         StageKind::Output
     }
 
-    fn label(&self) -> &str {
-        &self.label
-    }
-
-    fn domain(&self) -> &Domain {
-        self.node.domain()
-    }
-
-    fn steps(&self) -> Vec<Step> {
-        let mut out = Vec::new();
-        self.node.steps(&mut out);
-        out.push(Step { what: format!("write {}", self.sink.describe()), at: String::new() });
-        out
-    }
-
-    fn cuttable(&self) -> bool {
-        self.node.cuttable()
-    }
-
-    fn input_bytes(&self) -> u64 {
-        self.node.input_bytes()
-    }
-
-    fn recompute(&self, at: &Place) -> f64 {
-        self.node.recompute(at)
-    }
-
-    fn needs(&self, at: &Place) -> Result<Vec<Need>> {
-        sorted_needs(self.node.as_ref(), at)
-    }
-
-    fn memory(&self, at: &Place) -> u64 {
-        self.node.memory(at)
-    }
+    end_of_a_chain!(self, format!("write {}", self.sink.describe()));
 
     fn output(&self) -> Option<&dyn Output> {
         Some(self.sink.as_output())

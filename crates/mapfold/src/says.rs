@@ -3,6 +3,7 @@
 
 use crate::Error;
 use crate::args::RunArgs;
+use mapfold_coord::events::MemberUse;
 use mapfold_engine::{RunOptions, RunOutcome};
 use mapfold_watch::{MemberReport, MemoryReport, OutputReport, RunReport, StageReport};
 use serde::Serialize;
@@ -78,10 +79,10 @@ pub fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
     };
     (r.wall_seconds, r.user_seconds, r.sys_seconds) = (outcome.usage.wall, outcome.usage.user, outcome.usage.sys);
     (r.workers, r.threads, r.replaced) = (opts.workers, opts.threads, outcome.replaced);
-    let member = |m: &mapfold_engine::MemberDone| MemberReport {
+    let member = |m: &MemberUse| MemberReport {
         member: m.member,
-        user_seconds: m.usage.user,
-        sys_seconds: m.usage.sys,
+        user_seconds: m.user_seconds,
+        sys_seconds: m.sys_seconds,
         peak_bytes: m.peak_bytes,
     };
     r.members = outcome.members.iter().map(member).collect();

@@ -5,8 +5,6 @@
 //! same seats. What was committed of stages that were done stays; the stages of the group begin again.
 
 use super::{Ended, Hall, Presence, lock};
-use crate::attend::flight_path;
-use crate::flight::in_flight;
 use crate::link::Mail;
 use crate::orders::Place;
 use mapfold_coord::{MemberId, Seat};
@@ -76,9 +74,8 @@ impl Hall {
         }
         others.iter().for_each(|m| self.shell.post(*m, Mail::Over(place.seat.index)));
         self.see_off();
-        let flights = self.orders.flights.as_ref().map(|f| in_flight(&flight_path(f, ended.member)));
-        let (worked_on, mut suspects) = (flights.unwrap_or_default(), Vec::new());
-        for (stage, split) in worked_on {
+        let mut suspects = Vec::new();
+        for (stage, split) in self.worked_on(ended.member) {
             tracing::info!("member {} worked on split {split} of stage {stage} when it ended", ended.member);
             if !self.shell.exchanges(stage) {
                 suspects.push((stage, split)); // A group's splits cannot be tried alone.

@@ -2,8 +2,8 @@
 
 use super::output::MapOutput;
 use super::partition::Partitioner;
-use crate::node::{Need, Node, Step};
-use crate::stage::{Fetch, sorted_needs};
+use crate::node::Node;
+use crate::stage::{Fetch, end_of_a_chain};
 use crate::{Cut, Cx, Domain, Flow, Phase, Place, Plan, Product, Result, Stage, StageKind, template};
 use std::sync::Arc;
 
@@ -68,40 +68,7 @@ impl<T: 'static, S: MapSide<T>> Stage for ExchangeStage<T, S> {
         StageKind::Exchange { exchange: self.exchange, partitions: self.partitions }
     }
 
-    fn label(&self) -> &str {
-        &self.label
-    }
-
-    fn domain(&self) -> &Domain {
-        self.node.domain()
-    }
-
-    fn steps(&self) -> Vec<Step> {
-        let mut out = Vec::new();
-        self.node.steps(&mut out);
-        out.push(Step { what: self.what.clone(), at: String::new() });
-        out
-    }
-
-    fn cuttable(&self) -> bool {
-        self.node.cuttable()
-    }
-
-    fn input_bytes(&self) -> u64 {
-        self.node.input_bytes()
-    }
-
-    fn recompute(&self, at: &Place) -> f64 {
-        self.node.recompute(at)
-    }
-
-    fn needs(&self, at: &Place) -> Result<Vec<Need>> {
-        sorted_needs(self.node.as_ref(), at)
-    }
-
-    fn memory(&self, at: &Place) -> u64 {
-        self.node.memory(at)
-    }
+    end_of_a_chain!(self, self.what.clone());
 
     fn run(&self, split: &Place, cut: Cut, cx: &Cx<'_>, fetch: &mut Fetch<'_>) -> Result<Product> {
         let room = cx.exchanging();
