@@ -84,7 +84,49 @@ impl Desk {
     /// # Panics
     /// When the program cannot be started.
     pub fn start(&self, args: &str) -> Running {
-        self.start_failing(mapfold(), args, "")
+        self.start_program(mapfold(), args, &[])
+    }
+
+    /// Starts a program with variables set in its environment, and does not wait.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_program(&self, program: &Path, args: &str, variables: &[(&str, &str)]) -> Running {
+        let mut c = self.command(program);
+        c.args(args.split_whitespace()).envs(variables.iter().copied());
+        let set: String = variables.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        Running::start(c, format!("{set}{name} {args}"))
+    }
+
+    /// Starts `mapfold ARGS…`, an NDVI to `out.tif`, and waits until the commit log has so many records.
+    ///
+    /// # Panics
+    /// When it is over before, or has not come so far in a minute.
+    pub fn start_until_logged(&self, args: &str, records: usize) -> Running {
+        let mut run = self.start(args);
+        let began = std::time::Instant::now();
+        while self.logged() < records {
+            assert!(!run.ended(), "over before it could be disturbed: {}", run.wait());
+            assert!(began.elapsed() < Duration::from_secs(60), "no split was committed in a minute");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        run
+    }
+
+    /// Records in the commit log of a run that writes `out.tif`.
+    pub fn logged(&self) -> usize {
+        fs::read_dir(self.path(".out.tif.mapfold/log")).map_or(0, Iterator::count)
+    }
+
+    /// An NDVI to `out.tif` in 64 splits (256 in a release) that are slow to encode: some seconds of work.
+    ///
+    /// # Panics
+    /// When the scene cannot be made.
+    pub fn slow_ndvi(&self) -> String {
+        let size = if cfg!(debug_assertions) { 2048 } else { 4096 };
+        let slow = "--format gtiff --compress deflate --level 12 --tile 256 --blocksize 256";
+        format!("run ndvi {} --out out.tif {slow}", self.scene(size))
     }
 
     /// Starts `PROGRAM ARGS…` here with fail points (`logged:2=abort`; crate `mapfold-coord`, `failpoint.rs`).
@@ -92,10 +134,7 @@ impl Desk {
     /// # Panics
     /// When the program cannot be started.
     pub fn start_failing(&self, program: &Path, args: &str, points: &str) -> Running {
-        let mut c = self.command(program);
-        c.args(args.split_whitespace()).env("MAPFOLD_FAIL_POINTS", points);
-        let name = program.file_name().unwrap_or_default().to_string_lossy();
-        Running::start(c, format!("MAPFOLD_FAIL_POINTS={points} {name} {args}"))
+        self.start_program(program, args, &[("MAPFOLD_FAIL_POINTS", points)])
     }
 
     /// Names here that a run left, hidden ones too; `state` aside.
@@ -164,8 +203,7 @@ impl Running {
     /// # Panics
     /// When there is no such process.
     pub fn signal(&self, name: &str) {
-        let kill = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &kill]).status().is_ok_and(|s| s.success()), "{kill}");
+        assert!(signal(name, self.child.id()), "kill -{name} {}", self.child.id());
     }
 
     /// Its number.
@@ -226,4 +264,42 @@ pub fn children(pid: u32) -> Vec<u32> {
     found.retain(|child| parent(*child) == Some(pid));
     found.sort_unstable();
     found
+}
+
+/// Whether a process lives; one that has ended and was not waited for does not.
+pub fn lives(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    !stat.is_empty() && !stat.contains(") Z ")
+}
+
+/// Sends a signal by its name; `false` when there is no such process (any more).
+///
+/// # Panics
+/// Where there is no `kill`.
+pub fn signal(name: &str, pid: u32) -> bool {
+    let sent = Command::new("kill").args([format!("-{name}"), pid.to_string()]).output();
+    sent.expect("kill runs").status.success()
+}
+
+/// Waits until something is there, at most a minute.
+///
+/// # Panics
+/// When it has not come.
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = std::time::Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Waits until something is so, at most a minute.
+///
+/// # Panics
+/// When it has not become so.
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    wait_for(what, || is_so().then_some(()));
 }

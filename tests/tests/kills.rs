@@ -5,10 +5,9 @@
 //! parameters of `tests/trial` and none of its code.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
-use mapfold_tests::desk::{Running, children};
+use mapfold_tests::desk::{Running, children, lives, signal};
 use mapfold_tests::{Desk, Ran, program};
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 const SPLITS: u64 = 160;
@@ -18,9 +17,7 @@ const GROUPS: &str = "--splits 160 --records 25 --keys 7 --partitions 5 --uneven
 const PSEUDO: &str = "--mode pseudo --workers 4 --threads 1 --member-timeout 1 --speculate-after 0.1";
 
 fn start(desk: &Desk, args: &str, control: &str) -> Running {
-    let mut c = desk.command(program("mapfold-trial"));
-    c.args(args.split_whitespace()).env("MAPFOLD_CONTROL", control);
-    Running::start(c, format!("mapfold-trial {args}"))
+    desk.start_program(&program("mapfold-trial"), args, &[("MAPFOLD_CONTROL", control)])
 }
 
 /// Records of a report that are (lost, duplicated, foreign).
@@ -37,10 +34,6 @@ fn counted(ran: &Ran) -> (usize, usize, usize) {
     let lost = expected.iter().filter(|id| !seen.contains_key(id)).count();
     let foreign = seen.keys().filter(|id| !expected.contains(id)).count();
     (lost, seen.values().map(|n| n - 1).sum(), foreign)
-}
-
-fn signal(name: &str, pid: u32) -> bool {
-    Command::new("kill").args([format!("-{name}"), pid.to_string()]).output().unwrap().status.success()
 }
 
 /// SplitMix64: the seed in a message repeats the schedule, as far as the machine's own timing allows.
@@ -107,18 +100,13 @@ fn a_killed_coordinator_leaves_nobody_and_its_report_starts_over() {
         }
         run.wait();
         let began = Instant::now();
-        while !members.iter().all(|pid| ended(*pid)) {
+        while members.iter().any(|pid| lives(*pid)) {
             assert!(began.elapsed() < Duration::from_secs(10), "a member outlives its coordinator");
             std::thread::sleep(Duration::from_millis(5));
         }
     }
     let ran = start(&desk, &format!("{GROUPS} {PSEUDO}"), "").wait().fine();
     assert_eq!(counted(&ran), (0, 0, 0));
-}
-
-fn ended(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.is_empty() || stat.contains(") Z ")
 }
 
 #[test]
@@ -201,7 +189,7 @@ fn a_panic_ends_every_process_with_the_cause_first() {
             members.extend(children(run.pid()));
             std::thread::sleep(Duration::from_millis(2));
         }
-        assert!(members.iter().all(|pid| ended(*pid)), "{workers} x {threads}: a member lives on");
+        assert!(!members.iter().any(|pid| lives(*pid)), "{workers} x {threads}: a member lives on");
         let ran = run.wait();
         assert_eq!(ran.code, 1, "{ran}");
         assert!(ran.err.lines().next().unwrap().contains("a harmful split"), "{workers} x {threads}: {ran}");

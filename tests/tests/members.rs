@@ -2,50 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use mapfold_tests::Desk;
-use mapfold_tests::desk::{Running, children};
-use std::process::Command;
+use mapfold_tests::desk::{children, lives, signal, wait_until};
 use std::time::{Duration, Instant};
-
-const WORK: &str = "--format gtiff --compress deflate --level 12 --tile 256 --blocksize 256";
-
-/// Some seconds of work in 64 or 256 splits.
-fn job(desk: &Desk) -> String {
-    let size = if cfg!(debug_assertions) { 2048 } else { 4096 };
-    format!("run ndvi {} --out out.tif {WORK}", desk.scene(size))
-}
-
-/// Splits in the commit log of a running job.
-fn records(desk: &Desk) -> usize {
-    std::fs::read_dir(desk.path(".out.tif.mapfold/log")).map_or(0, Iterator::count)
-}
-
-fn wait_for(what: &str, mut is: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !is() {
-        assert!(began.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-fn signal(name: &str, pid: u32) {
-    // It may have ended meanwhile.
-    let _ = Command::new("kill").args([format!("-{name}"), pid.to_string()]).output();
-}
-
-fn lives(pid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    !stat.is_empty() && !stat.contains(") Z ")
-}
-
-/// Starts it and waits until some splits are committed.
-fn started(desk: &Desk, line: &str) -> Running {
-    let mut run = desk.start(line);
-    wait_for("a committed split", || {
-        assert!(!run.ended(), "over before it could be disturbed");
-        records(desk) >= 4
-    });
-    run
-}
 
 #[test]
 fn any_number_of_members_gives_the_bytes_of_one_process() {
@@ -81,8 +39,8 @@ fn an_exchange_between_processes_gives_the_result_of_one() {
 #[test]
 fn members_that_are_killed_are_replaced_and_change_nothing() {
     let desk = Desk::new();
-    let line = job(&desk);
-    let mut run = started(&desk, &format!("{line} --mode pseudo --workers 4 --threads 1 --json"));
+    let line = desk.slow_ndvi();
+    let mut run = desk.start_until_logged(&format!("{line} --mode pseudo --workers 4 --threads 1 --json"), 4);
     let mut killed = 0;
     for turn in 0_usize.. {
         let members = children(run.pid());
@@ -90,12 +48,12 @@ fn members_that_are_killed_are_replaced_and_change_nothing() {
             break;
         }
         // Not faster than splits are done: members that never finish one are a reason to give up.
-        let done = records(&desk);
+        let done = desk.logged();
         if let Some(pid) = members.get(turn % members.len().max(1)) {
             signal("KILL", *pid);
             killed += 1;
         }
-        wait_for("progress", || records(&desk) > done || run.ended());
+        wait_until("progress", || desk.logged() > done || run.ended());
     }
     let done = run.wait().fine().json();
     assert!(killed >= 3, "only {killed} were killed before the end: {done}");
@@ -109,13 +67,14 @@ fn members_that_are_killed_are_replaced_and_change_nothing() {
 #[test]
 fn a_member_that_stands_still_is_replaced_and_changes_nothing_when_it_wakes() {
     let desk = Desk::new();
-    let line = job(&desk);
-    let mut run = started(&desk, &format!("{line} --mode pseudo --workers 2 --threads 1 --member-timeout 1 --json"));
+    let line = desk.slow_ndvi();
+    let mut run =
+        desk.start_until_logged(&format!("{line} --mode pseudo --workers 2 --threads 1 --member-timeout 1 --json"), 4);
     let zombie = children(run.pid())[0];
     signal("STOP", zombie);
-    wait_for("the replacement", || children(run.pid()).len() > 2 || run.ended());
-    let at = records(&desk);
-    wait_for("progress", || records(&desk) > at || run.ended());
+    wait_until("the replacement", || children(run.pid()).len() > 2 || run.ended());
+    let at = desk.logged();
+    wait_until("progress", || desk.logged() > at || run.ended());
     signal("CONT", zombie);
     let done = run.wait().fine().json();
     assert!(done["run"]["replaced"].as_u64() >= Some(1), "{done}");
@@ -127,13 +86,13 @@ fn a_member_that_stands_still_is_replaced_and_changes_nothing_when_it_wakes() {
 #[test]
 fn a_killed_coordinator_takes_its_members_along_and_its_job_goes_on() {
     let desk = Desk::new();
-    let line = job(&desk);
-    let run = started(&desk, &format!("{line} --mode pseudo --workers 2 --threads 1"));
+    let line = desk.slow_ndvi();
+    let run = desk.start_until_logged(&format!("{line} --mode pseudo --workers 2 --threads 1"), 4);
     let members = children(run.pid());
     assert_eq!(members.len(), 2);
     run.signal("KILL");
     run.wait();
-    wait_for("no member is left", || !members.iter().any(|pid| lives(*pid)));
+    wait_until("no member is left", || !members.iter().any(|pid| lives(*pid)));
     assert_eq!(desk.names(), [".out.tif.mapfold"], "nothing is visible");
     // It goes on in the other mode: nothing in what is kept depends on who did it.
     let done = desk.run(&format!("{line} --resume --json")).fine().json();
@@ -145,8 +104,8 @@ fn a_killed_coordinator_takes_its_members_along_and_its_job_goes_on() {
 #[test]
 fn ctrl_c_leaves_no_process_and_no_output() {
     let desk = Desk::new();
-    let line = job(&desk);
-    let run = started(&desk, &format!("{line} --mode pseudo --workers 3 --threads 1"));
+    let line = desk.slow_ndvi();
+    let run = desk.start_until_logged(&format!("{line} --mode pseudo --workers 3 --threads 1"), 4);
     let members = children(run.pid());
     let began = Instant::now();
     run.signal("INT");

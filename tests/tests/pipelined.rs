@@ -1,9 +1,8 @@
 //! Records exchanged in memory between processes: the result of the exchange through files, whatever dies.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_tests::desk::{Running, children};
+use mapfold_tests::desk::{Running, children, signal};
 use mapfold_tests::{Desk, Ran, shuffled};
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 const PIPELINED: &str = "--mode pseudo --threads 1 --shuffle pipelined --json";
@@ -30,10 +29,6 @@ fn logs(desk: &Desk) -> String {
 fn events(desk: &Desk) -> String {
     let Ok(jobs) = std::fs::read_dir(desk.path("state/mapfold/jobs")) else { return String::new() };
     jobs.map(|job| std::fs::read_to_string(job.unwrap().path().join("events.ndjson")).unwrap_or_default()).collect()
-}
-
-fn signal(name: &str, pid: u32) {
-    Command::new("kill").args([format!("-{name}"), pid.to_string()]).output().unwrap();
 }
 
 /// Kills one of the members.

@@ -1,13 +1,10 @@
 //! Splits that kill the process that works on them: found, tried alone, named; the rest is done.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_tests::desk::Running;
 use mapfold_tests::{Desk, Ran, program};
 
 fn trial(desk: &Desk, args: &str) -> Ran {
-    let mut c = desk.command(program("mapfold-trial"));
-    c.args(args.split_whitespace());
-    Running::start(c, format!("mapfold-trial {args}")).wait()
+    desk.start_program(&program("mapfold-trial"), args, &[]).wait()
 }
 
 /// The numbers that came out.

@@ -1,10 +1,10 @@
 //! What `--resume` goes on with, what it refuses and how it says so, and what a stop does at the end of a run.
 #![allow(clippy::unwrap_used)]
 
+use mapfold_tests::desk::wait_until;
 use mapfold_tests::http::{Site, serve};
 use mapfold_tests::{Desk, Ran, mapfold};
 use serde_json::Value;
-use std::time::{Duration, Instant};
 
 /// A run of 9 splits, killed when its first record was written. Gives its command line.
 fn interrupted(desk: &Desk, more: &str) -> String {
@@ -84,15 +84,6 @@ fn counters_of_the_interrupted_run_are_in_the_final_report_once() {
     }
 }
 
-/// Waits until something is so.
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !is_so() {
-        assert!(began.elapsed() < Duration::from_secs(60), "not in a minute: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 /// Splits that the log has.
 fn logged(desk: &Desk) -> usize {
     let files = std::fs::read_dir(desk.path(".out.tif.mapfold/log")).map(|f| f.flatten().collect::<Vec<_>>());
@@ -105,7 +96,7 @@ fn stopped_late(signal: &str, code: i32) {
     let desk = Desk::new();
     let line = format!("run ndvi {} --out out.tif --tile 256 --blocksize 64", desk.scene(600));
     let run = desk.start_failing(mapfold(), &line, "before-decision=delay:3000");
-    until("all splits are on record", || logged(&desk) >= 9);
+    wait_until("all splits are on record", || logged(&desk) >= 9);
     run.signal(signal);
     run.wait().refused(code, &["--resume"]);
     assert_eq!(desk.names(), [".out.tif.mapfold"], "nothing is visible");
@@ -124,7 +115,7 @@ fn a_stop_after_the_decision_lets_it_publish() {
     let desk = Desk::new();
     let line = format!("run ndvi {} --out out.tif --tile 256 --blocksize 64", desk.scene(600));
     let run = desk.start_failing(mapfold(), &line, "decided=delay:3000");
-    until("it is decided", || desk.path(".out.tif.mapfold/manifest.json").exists());
+    wait_until("it is decided", || desk.path(".out.tif.mapfold/manifest.json").exists());
     run.signal("INT");
     run.wait().fine();
     assert_eq!(desk.names(), ["out.tif"]);

@@ -1,37 +1,9 @@
 //! Ctrl-C, TERM and kill -9 in the middle of a run: no output, no process, and `--resume` goes on to the same bytes.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_tests::desk::Running;
 use mapfold_tests::{Desk, Ran};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-/// 64 splits, slow to encode: some seconds of work, killed early.
-fn job(desk: &Desk) -> String {
-    let size = if cfg!(debug_assertions) { 2048 } else { 4096 };
-    format!(
-        "run ndvi {} --out out.tif --format gtiff --compress deflate --level 12 --tile 256 --blocksize 256",
-        desk.scene(size)
-    )
-}
-
-/// Files of parts in the hidden work folder.
-fn parts(desk: &Desk) -> Vec<PathBuf> {
-    let folder = std::fs::read_dir(desk.path(".out.tif.mapfold/log"));
-    folder.map(|f| f.flatten().map(|e| e.path()).collect()).unwrap_or_default()
-}
-
-/// Starts it and waits until the commit log says that some splits are done.
-fn started(desk: &Desk, line: &str) -> Running {
-    let mut run = desk.start(line);
-    let began = Instant::now();
-    while parts(desk).len() < 8 {
-        assert!(!run.ended(), "over before it could be interrupted: {}", run.wait());
-        assert!(began.elapsed() < Duration::from_secs(60), "no split was committed in a minute");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    run
-}
 
 /// Nothing to see, nothing running.
 fn gone(desk: &Desk, pid: u32, ran: &Ran) {
@@ -61,8 +33,8 @@ fn resume_line(ran: &Ran) -> String {
 #[test]
 fn ctrl_c_stops_cleanly_and_the_printed_line_goes_on() {
     let desk = Desk::new();
-    let line = job(&desk);
-    let run = started(&desk, &line);
+    let line = desk.slow_ndvi();
+    let run = desk.start_until_logged(&line, 8);
     let pid = run.pid();
     let began = Instant::now();
     run.signal("INT");
@@ -79,8 +51,8 @@ fn ctrl_c_stops_cleanly_and_the_printed_line_goes_on() {
 #[test]
 fn term_does_the_same_with_its_own_code() {
     let desk = Desk::new();
-    let line = job(&desk);
-    let run = started(&desk, &line);
+    let line = desk.slow_ndvi();
+    let run = desk.start_until_logged(&line, 8);
     let pid = run.pid();
     run.signal("TERM");
     let ran = run.wait().refused(143, &["--resume"]);
@@ -91,8 +63,8 @@ fn term_does_the_same_with_its_own_code() {
 #[test]
 fn kill_9_loses_little() {
     let desk = Desk::new();
-    let line = job(&desk);
-    let run = started(&desk, &line);
+    let line = desk.slow_ndvi();
+    let run = desk.start_until_logged(&line, 8);
     let pid = run.pid();
     // While it lives, its output is taken; who has it is said.
     for more in ["", " --resume", " --overwrite"] {
@@ -108,8 +80,8 @@ fn kill_9_loses_little() {
 #[test]
 fn overwrite_starts_afresh_after_an_interrupted_run() {
     let desk = Desk::new();
-    let line = job(&desk);
-    let run = started(&desk, &line);
+    let line = desk.slow_ndvi();
+    let run = desk.start_until_logged(&line, 8);
     run.signal("KILL");
     run.wait();
     let done = desk.run(&format!("{line} --overwrite --json")).fine().json();
@@ -120,8 +92,8 @@ fn overwrite_starts_afresh_after_an_interrupted_run() {
 #[test]
 fn resume_of_another_command_is_refused() {
     let desk = Desk::new();
-    let line = job(&desk);
-    let run = started(&desk, &line);
+    let line = desk.slow_ndvi();
+    let run = desk.start_until_logged(&line, 8);
     run.signal("KILL");
     run.wait();
     // Other results would be mixed: refused by name. Other circumstances would not: see kill_9_loses_little.
@@ -132,7 +104,7 @@ fn resume_of_another_command_is_refused() {
 #[test]
 fn a_run_goes_on_with_urls_that_were_signed_anew() {
     let desk = Desk::new();
-    let line = job(&desk);
+    let line = desk.slow_ndvi();
     let words: Vec<&str> = line.split_whitespace().collect();
     let (red, nir) = (words[3], words[5]);
     let files = [("/red.tif".to_string(), desk.bytes(red)), ("/nir.tif".to_string(), desk.bytes(nir))];
@@ -141,7 +113,7 @@ fn a_run_goes_on_with_urls_that_were_signed_anew() {
         let red_url = format!("{at}/red.tif?sig={with}&se={with}");
         line.replace(red, &red_url).replace(nir, &format!("{at}/nir.tif?token={with}"))
     };
-    let run = started(&desk, &signed("monday"));
+    let run = desk.start_until_logged(&signed("monday"), 8);
     run.signal("KILL");
     run.wait();
     goes_on(&desk, &line, &format!("{} --resume --json", signed("tuesday-and-longer")));

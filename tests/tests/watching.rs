@@ -1,34 +1,21 @@
 //! Jobs seen from another terminal: while they run, after they ended, after they died.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_tests::desk::{Running, children};
+use mapfold_tests::desk::{Running, children, wait_for};
 use mapfold_tests::{Desk, Ran, program};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Twenty seconds of work: nothing here waits for its end.
 const LONG: &str = "--splits 400 --millis 100 --threads 2";
 const PSEUDO: &str = "--mode pseudo --workers 2";
 
 fn trial(desk: &Desk, args: &str) -> Running {
-    let mut c = desk.command(program("mapfold-trial"));
-    c.args(args.split_whitespace());
-    Running::start(c, format!("mapfold-trial {args}"))
-}
-
-fn wait_for<T>(what: &str, mut is: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = is() {
-            return found;
-        }
-        assert!(began.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    desk.start_program(&program("mapfold-trial"), args, &[])
 }
 
 /// What `status` says of a job once it has some splits done.
