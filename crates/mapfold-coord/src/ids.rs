@@ -94,12 +94,6 @@ impl JobId {
         u128::from_be_bytes(self.0)
     }
 
-    /// The job of this number.
-    #[must_use]
-    pub fn from_number(number: u128) -> JobId {
-        JobId(number.to_be_bytes())
-    }
-
     /// The job among `known` whose name is, or begins with, `text` (6 digits or more).
     pub fn find(text: &str, known: &[JobId]) -> Result<JobId, CoordError> {
         let bad = |why: &str| CoordError::BadJobId { text: text.to_owned(), why: why.to_owned() };

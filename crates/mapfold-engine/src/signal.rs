@@ -18,11 +18,6 @@ impl Cancel {
         self.0.load(SeqCst)
     }
 
-    /// Whether the run is asked to stop.
-    pub fn is_cancelled(&self) -> bool {
-        self.signal() != 0
-    }
-
     /// Lets Ctrl-C and TERM ask this run to stop; a second Ctrl-C ends the process at once.
     ///
     /// # Errors

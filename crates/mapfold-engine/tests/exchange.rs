@@ -175,6 +175,36 @@ fn mapfold_key(bytes: [u8; 8]) -> Vec<u8> {
 }
 
 #[test]
+fn the_rest_of_a_key_orders_the_values_of_its_first_bytes() {
+    for o in ways() {
+        let plan = plan();
+        plan.range(60)
+            // Group, then a number that falls while the splits rise.
+            .shuffle("pairs", |i, emit| emit.put(&[b'a' + (i % 3) as u8, 200 - i as u8], &i.to_le_bytes()))
+            .partitions(4)
+            .group_by_first(|_| 1)
+            .reduce_raw(|groups, out| {
+                while let Some(mut group) = groups.next() {
+                    let name = group.key[0];
+                    let mut values = Vec::new();
+                    while let Some(value) = group.values.next() {
+                        values.push(u64::from_le_bytes(value.try_into().unwrap()));
+                    }
+                    out((name, values))?;
+                }
+                Ok(())
+            })
+            .report("lists")
+            .unwrap();
+        let mut lists = reports(&plan, &o);
+        lists.sort_by_key(|l| l[0].as_u64());
+        let falling = |first: u64| (0..20).rev().map(|i| first + 3 * i).collect::<Vec<u64>>();
+        let expected: Vec<_> = (0..3).map(|g| serde_json::json!([u64::from(b'a') + g, falling(g)])).collect();
+        assert_eq!(lists, expected);
+    }
+}
+
+#[test]
 fn words_are_counted_over_bytes() {
     const TEXT: &str = "to be or not to be that is the question";
     let count = |o: &RunOptions| {

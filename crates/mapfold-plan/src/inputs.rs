@@ -6,6 +6,12 @@ use mapfold_store::{Loc, ObjectInfo};
 /// Files that a message names.
 const SHOWN: usize = 3;
 
+/// What is asked of a location. It holds the whole text, since two lists may differ in their secrets only; without
+/// blanks, at which the redaction of a question sees the end of a URL.
+fn question(what: &str, loc: &Loc) -> String {
+    format!("{what} {}", loc.as_text().replace(' ', "%20"))
+}
+
 impl Plan {
     /// The files that some inputs name, in the order given: a list (`@FILE`) and a pattern (`tiles/*.tif`) stand for
     /// theirs, anything else for itself (see [`mapfold_store::Stores::expand`]). The answer is recorded.
@@ -38,10 +44,7 @@ impl Plan {
     }
 
     fn look_up(&self, input: &Loc) -> Result<Vec<Loc>> {
-        // The question holds the whole text, since two lists may differ in their secrets only; without blanks, at
-        // which the redaction of a question sees the end of a URL.
-        let question = format!("look up {}", input.as_text().replace(' ', "%20"));
-        self.ask(&question, || Ok(self.stores().expand(input)?))
+        self.ask(&question("look up", input), || Ok(self.stores().expand(input)?))
     }
 
     /// The files that some inputs name, with their sizes: as [`Plan::locations`], and a folder stands for the files in it
@@ -66,8 +69,7 @@ impl Plan {
     pub fn files_of<'a>(&self, inputs: impl IntoIterator<Item = &'a Loc>) -> Result<Vec<(Loc, ObjectInfo)>> {
         let mut out = Vec::new();
         for loc in self.locations(inputs)? {
-            let question = format!("files of {}", loc.as_text().replace(' ', "%20"));
-            out.extend(self.ask(&question, || self.find_files(&loc))?);
+            out.extend(self.ask(&question("files of", &loc), || self.find_files(&loc))?);
         }
         Ok(out)
     }

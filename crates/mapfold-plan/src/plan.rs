@@ -191,8 +191,7 @@ impl Plan {
     /// Registers an exchange and fixes its partitions: what the job says, else `--partitions`, else one for every 32 MiB
     /// of input, 4 at least and 1024 at most. It never depends on threads, workers or memory.
     pub fn open_exchange(&self, input_bytes: u64, partitions: Option<u32>) -> (usize, u32) {
-        let told = partitions.or(self.0.options.partitions);
-        let count = told.unwrap_or_else(|| self.usual_partitions(input_bytes)).max(1);
+        let count = partitions.unwrap_or_else(|| self.usual_partitions(input_bytes)).max(1);
         let mut s = self.state();
         s.exchanges.push(count);
         (s.exchanges.len() - 1, count)
