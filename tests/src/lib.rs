@@ -10,6 +10,7 @@ pub mod desk;
 pub mod http;
 pub mod patch;
 pub mod ran;
+pub mod sshd;
 
 pub use desk::{Desk, data};
 pub use ran::Ran;

@@ -15,7 +15,8 @@ use mapfold_plan::memory::Budget;
 use mapfold_plan::{Error, Kind, Plan, Result};
 use mapfold_wire::{Bound, Conn, Cover, Facts, Identity, Purpose, Token, Who, dial, read_frame, write_frame};
 use std::io::{BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -40,20 +41,35 @@ pub struct Door {
     pub member: u32,
     /// The secret of the job.
     pub token: Token,
+    /// Whether connections are under TLS.
+    pub tls: bool,
+}
+
+/// What a member has on its own host. Whoever started it removes it.
+#[derive(Clone, Debug, Default)]
+pub struct Own {
+    /// Where it notes what it works on; whoever started it reads that when it has died.
+    pub flight: Option<PathBuf>,
+    /// A folder for records that no other process reads.
+    pub scratch: Option<PathBuf>,
 }
 
 impl Door {
     /// What one end says of itself on the control connection. Members come and go, and learn the plan behind the door.
     pub fn identity(&self, who: Who) -> Identity {
         let facts = Facts { job: self.job.number(), plan: 0, generation: 0, members: 0, who };
-        Identity { token: self.token.clone(), facts, purpose: Purpose::Control, cover: Cover::Plain }
+        Identity { token: self.token.clone(), facts, purpose: Purpose::Control, cover: self.cover() }
+    }
+
+    fn cover(&self) -> Cover {
+        if self.tls { Cover::Tls } else { Cover::Plain }
     }
 
     /// What a member says of itself to the others of its group: they must be of one plan and one generation.
     fn mesh_identity(&self, Place { seat, generation }: Place, plan: u128) -> Identity {
         let (members, who) = (seat.of, Who::Member(seat.index));
         let facts = Facts { job: self.job.number(), plan, generation, members, who };
-        Identity { token: self.token.clone(), facts, purpose: Purpose::Mesh, cover: Cover::Plain }
+        Identity { token: self.token.clone(), facts, purpose: Purpose::Mesh, cover: self.cover() }
     }
 }
 
@@ -62,8 +78,7 @@ pub struct Line {
     conn: Conn,
     /// Who it is in its group.
     mesh: Option<Identity>,
-    /// Where this member notes what it works on.
-    flight: Option<PathBuf>,
+    own: Own,
     reader: BufReader<Conn>,
 }
 
@@ -71,15 +86,14 @@ pub struct Line {
 ///
 /// # Errors
 /// When nobody is there, or the other end is not this job's coordinator.
-pub fn enlist(door: &Door) -> Result<(Orders, Line)> {
+pub fn enlist(door: &Door, own: Own) -> Result<(Orders, Line)> {
     let (me, until) = (door.identity(Who::Member(door.member)), Instant::now() + ARRIVE_WITHIN);
     let peer = dial(&door.address, &me, Who::Coordinator, until, &AtomicBool::new(false))?;
     let mut reader = BufReader::new(peer.conn.clone());
     let orders = read_frame(&mut reader, FRAME_CAP)?;
     let orders: Orders = orders.ok_or_else(|| Error::job("the coordinator has gone before it gave orders"))?;
-    let flight = orders.flights.as_ref().map(|folder| flight_path(folder, door.member));
     let mesh = orders.group.map(|place| door.mesh_identity(place, orders.fingerprint));
-    Ok((orders, Line { conn: peer.conn, mesh, flight, reader }))
+    Ok((orders, Line { conn: peer.conn, mesh, own, reader }))
 }
 
 /// Attempts splits of `plan` until the job is over.
@@ -103,22 +117,58 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
     let budget = Budget { limit: orders.memory_limit, threads: orders.threads as u64 };
     let memory = plan.stages().iter().map(|s| budget.plan(s.as_ref(), orders.chunks)).collect::<Result<Vec<_>>>()?;
     let lines: Vec<Arc<dyn Control>> = vec![control.clone()];
-    let (member, boxes) = Member::new(plan, &memory, (orders.threads, orders.scratch.clone().into()), lines);
+    let scratch = line.scratch(orders);
+    let (member, boxes) = Member::new(plan, &memory, (orders.threads, scratch.clone(), orders.apart), lines);
     let seat = orders.group.map(|place| place.seat.index);
-    let member = member.with_flight(line.flight.as_deref()).with_durable(seat.is_none()).with_mesh(seat);
+    let member = member.with_flight(line.own.flight.as_deref()).with_durable(seat.is_none()).with_mesh(seat);
     let member = Arc::new(member);
+    let here = line.conn.here().map_err(|e| Error::caused(Kind::Job, e))?.ip();
     let [postbox] = boxes.as_slice() else { return Err(Error::job("a member process has one worker")) };
     let (meet, meeting) = channel();
     hear_all(line.reader, (postbox.clone(), meet), control.clone());
-    let ended = match line.mesh {
-        None => work_alone(&member, &control, orders.alive_every_ms),
-        Some(me) => work_together(&me, &meeting, &member, &control, orders.alive_every_ms),
+    let ended = match (shares(orders), line.mesh) {
+        (Err(error), _) => {
+            control.say(Said::Broken { error });
+            Ok(())
+        }
+        (Ok(()), None) => work_alone(&member, &control, orders.alive_every_ms),
+        (Ok(()), Some(me)) => work_together((&me, here), &meeting, &member, &control, orders.alive_every_ms),
     };
     member.writer.wait_idle();
     control.say(Said::Alive(vitals(&member)));
     control.close();
     let _ = writer.join();
+    if orders.apart {
+        let _ = std::fs::remove_dir(scratch); // It is empty: files there have no names.
+    }
     ended
+}
+
+/// Whether this host has the folders of local outputs: their parts are written there, by all members.
+fn shares(orders: &Orders) -> Result<()> {
+    let missing = orders.witnesses.iter().find(|folder| !std::path::Path::new(folder).is_dir());
+    let Some(folder) = missing else { return Ok(()) };
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let what = format!("{} does not have the folder {folder} of this job", host.trim());
+    Err(Error::input(what).with_remedy("outputs must be where all hosts write: a shared folder, or an object store"))
+}
+
+impl Line {
+    /// Where this member spills records.
+    fn scratch(&self, orders: &Orders) -> PathBuf {
+        if !orders.apart {
+            return PathBuf::from(&orders.scratch);
+        }
+        // A folder of this process alone: it goes with it, and others of this host keep theirs.
+        let base = match (orders.scratch.is_empty(), &self.own.scratch) {
+            (false, _) => PathBuf::from(&orders.scratch),
+            (true, Some(folder)) => folder.clone(),
+            (true, None) => std::env::temp_dir().join("mapfold-scratch"),
+        };
+        let mut name = base.into_os_string();
+        name.push(format!("-{}", std::process::id()));
+        PathBuf::from(name)
+    }
 }
 
 /// Attempts splits beside others, of whom this process knows nothing.
@@ -129,14 +179,14 @@ fn work_alone(member: &Arc<Member>, control: &Remote, alive_every_ms: u64) -> Re
 
 /// Meets the others of its group, and works as one of them until the job is over or one of them dies.
 fn work_together(
-    me: &Identity,
+    (me, here): (&Identity, IpAddr),
     meeting: &Receiver<Vec<String>>,
     member: &Arc<Member>,
     control: &Remote,
     alive_every_ms: u64,
 ) -> Result<()> {
     let Who::Member(seat) = me.facts.who else { return Err(Error::job("a coordinator has no seat")) };
-    let bound = Bound::loopback()?;
+    let bound = Bound::at(SocketAddr::new(here, 0))?; // By this address it reaches the coordinator: so do the others.
     control.say(Said::AtMesh { address: bound.address().to_string() });
     let listener = bound.listen(me.clone())?;
     let Ok(addresses) = meeting.recv() else { return Ok(()) }; // The job ended before the group was complete.
@@ -156,11 +206,6 @@ fn work_together(
             return Ok(());
         }
     }
-}
-
-/// The file of a member's flight slots.
-pub fn flight_path(folder: &Path, member: u32) -> PathBuf {
-    folder.join(format!("flight-{member}"))
 }
 
 fn vitals(member: &Member) -> Vitals {

@@ -6,7 +6,7 @@
 
 mod group;
 
-use crate::attend::{Door, FENCED, FRAME_CAP, flight_path, send_queue};
+use crate::attend::{Door, FENCED, FRAME_CAP, send_queue};
 use crate::failure::with_log;
 use crate::flight::in_flight;
 use crate::link::{Mail, Post, Said};
@@ -18,7 +18,7 @@ use mapfold_plan::{Error, Result};
 use mapfold_wire::{Bound, Conn, Listener, Peer, Token, Who, read_frame, write_frame};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,12 +44,51 @@ pub struct Ended {
 impl Ended {
     /// Whether it ended because another member, or the coordinator, did.
     fn is_consequence(&self) -> bool {
-        self.how == format!("exit code {FENCED}")
+        self.how.split(" on ").next() == Some(&format!("exit code {FENCED}"))
     }
 
     fn last_line(&self) -> &str {
         self.tail.lines().rev().find(|l| !l.trim().is_empty()).unwrap_or_default()
     }
+}
+
+/// Where the coordinator listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Meeting {
+    /// The address it listens at; port 0 is a free one.
+    pub bind: SocketAddr,
+    /// The host that members are told, where it is not that of `bind`.
+    pub told: Option<String>,
+    /// Whether members may be on other hosts: connections are under TLS then, and no disk is shared unless the user
+    /// says so.
+    pub afar: bool,
+}
+
+impl Default for Meeting {
+    /// On this machine only.
+    fn default() -> Meeting {
+        Meeting { bind: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), told: None, afar: false }
+    }
+}
+
+impl Meeting {
+    /// "host:port", as members are told it.
+    fn address(&self, bound: SocketAddr) -> String {
+        match &self.told {
+            Some(host) if host.contains(':') && !host.starts_with('[') => format!("[{host}]:{}", bound.port()),
+            Some(host) => format!("{host}:{}", bound.port()),
+            None => bound.to_string(),
+        }
+    }
+}
+
+/// What one process may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// Compute threads.
+    pub threads: usize,
+    /// Bytes of memory.
+    pub memory: u64,
 }
 
 /// Starts and stops the processes of members.
@@ -66,8 +105,26 @@ pub trait Crew: Send + Sync {
     /// Ends the process of a member at once.
     fn kill(&self, member: u32);
 
-    /// A folder that this process and its members share, for notes that outlive them.
-    fn folder(&self) -> Option<PathBuf> {
+    /// The job's secret, which it hands to members.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    fn token(&self) -> Result<Token> {
+        Ok(Token::random()?)
+    }
+
+    /// Where members find the coordinator.
+    fn meeting(&self) -> Meeting {
+        Meeting::default()
+    }
+
+    /// The flight slots of a member, as it left them or as they are now; nothing where they cannot be read.
+    fn flight(&self, _member: u32) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// What a member may use where it was started; `None`: as much as the run was told.
+    fn room(&self, _member: u32) -> Option<Room> {
         None
     }
 
@@ -84,6 +141,9 @@ pub struct Hall {
     shell: Arc<Shell>,
     crew: Arc<dyn Crew>,
     listener: Listener,
+    /// What members are told of it.
+    address: String,
+    afar: bool,
     orders: Arc<Orders>,
     token: Token,
     job: JobId,
@@ -125,14 +185,16 @@ impl Hall {
         orders: Orders,
         (members, together): (u32, bool),
     ) -> Result<Arc<Hall>> {
-        let token = Token::random()?;
-        let bound = Bound::loopback()?;
-        let door = Door { address: bound.address().to_string(), job, member: 0, token: token.clone() };
+        let token = crew.token()?;
+        let meeting = crew.meeting();
+        let bound = Bound::at(meeting.bind)?;
+        let (address, afar) = (meeting.address(bound.address()), meeting.afar);
+        let door = Door { address: address.clone(), job, member: 0, token: token.clone(), tls: afar };
         let listener = bound.listen(door.identity(Who::Coordinator))?;
         let (present, state) = (Mutex::default(), Mutex::default());
         let group = together.then(|| Mutex::new(Group::new(members)));
         let orders = Arc::new(orders);
-        let hall = Arc::new(Hall { shell, crew, listener, orders, token, job, present, state, group });
+        let hall = Arc::new(Hall { shell, crew, listener, address, afar, orders, token, job, present, state, group });
         if together {
             hall.start_generation()?;
         } else {
@@ -147,8 +209,8 @@ impl Hall {
         let member = state.next;
         state.next += 1;
         lock(&self.present).insert(MemberId(member), presence);
-        let address = self.listener.address().to_string();
-        self.crew.start(&Door { address, job: self.job, member, token: self.token.clone() })
+        let (address, token) = (self.address.clone(), self.token.clone());
+        self.crew.start(&Door { address, job: self.job, member, token, tls: self.afar })
     }
 
     /// Processes that died and were replaced.
@@ -174,7 +236,7 @@ impl Hall {
             return;
         };
         let (mail, inbox) = channel();
-        let (conn, orders) = (peer.conn.clone(), Orders { group: presence.place, ..(*self.orders).clone() });
+        let (conn, orders) = (peer.conn.clone(), self.orders_for(index, presence));
         std::thread::spawn(move || {
             let mut out = conn.clone();
             let sent = write_frame(&mut out, &orders, FRAME_CAP).map_err(std::io::Error::other);
@@ -188,6 +250,15 @@ impl Hall {
         self.shell.enrol(member, solo, Arc::new(Mailbox { mail: Mutex::new(Some(mail)), conn: peer.conn.clone() }));
         let (conn, hall) = (peer.conn, self.clone());
         std::thread::spawn(move || hall.hear(member, conn));
+    }
+
+    /// Its orders: with what its host has room for, unless it is one of a group, whose members must fit each other.
+    fn orders_for(&self, member: u32, presence: Presence) -> Orders {
+        let mut orders = Orders { group: presence.place, ..(*self.orders).clone() };
+        if let Some(room) = self.crew.room(member).filter(|_| presence.place.is_none()) {
+            (orders.threads, orders.memory_limit) = (room.threads, room.memory);
+        }
+        orders
     }
 
     /// Whether a member that was started has not come in yet; and if so, as what.
@@ -271,8 +342,7 @@ impl Hall {
 
     /// What a process that has died was working on, as its flight slots say.
     fn worked_on(&self, member: u32) -> Vec<(StageId, SplitId)> {
-        let flights = self.orders.flights.as_ref();
-        flights.map(|folder| in_flight(&flight_path(folder, member))).unwrap_or_default()
+        in_flight(&self.crew.flight(member))
     }
 
     fn tell_lost(&self, ended: &Ended, replaced: bool) {

@@ -52,9 +52,8 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// What a process that has died was working on. A file that is not there says nothing.
-pub fn in_flight(path: &Path) -> Vec<(StageId, SplitId)> {
-    let bytes = std::fs::read(path).unwrap_or_default();
+/// What a process that has died was working on, by the bytes of its file.
+pub fn in_flight(bytes: &[u8]) -> Vec<(StageId, SplitId)> {
     let number = |b: &[u8]| b.try_into().map_or(0, u64::from_le_bytes);
     let slots = bytes.chunks_exact(SLOT).map(|slot| (number(&slot[..8]), number(&slot[8..])));
     let taken =
@@ -70,6 +69,7 @@ mod tests {
     fn what_is_entered_and_not_left_is_found() {
         let path = std::env::temp_dir().join(format!("mapfold-flight-{}", std::process::id()));
         let flight = Flight::open(&path);
+        let in_flight = |path| in_flight(&std::fs::read(path).unwrap_or_default());
         assert_eq!(in_flight(&path), []);
         let first = flight.enter(2, StageId(0), SplitId(417));
         let second = flight.enter(0, StageId(1), SplitId(0));

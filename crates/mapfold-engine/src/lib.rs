@@ -41,8 +41,8 @@ mod space;
 mod streams;
 mod worker;
 
-pub use attend::{Door, FENCED, Line, attend, enlist};
-pub use crew::{Crew, Ended};
+pub use attend::{Door, FENCED, Line, Own, attend, enlist};
+pub use crew::{Crew, Ended, Meeting, Room};
 pub use guard::{guarded, install_panic_hook};
 pub use measure::{Usage, peak_rss, usage};
 pub use options::{MemoryLimit, RunOptions, Shuffle, default_memory_limit};

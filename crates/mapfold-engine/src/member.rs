@@ -78,19 +78,22 @@ pub struct Member {
     pub(crate) stages: Vec<Arc<MemberStage>>,
     desks: Mutex<Vec<Option<Desk>>>,
     pub(crate) hub: Hub,
+    /// Processes share no files: what is spilled is read back before it is sent.
+    pub(crate) apart: bool,
     leases: u32,
 }
 
 impl Member {
     /// A member for the stages of `plan`, with one worker for each line of `controls`, and their postboxes. Records that
-    /// do not fit into memory go to the folder `scratch`, which is the caller's to remove.
+    /// do not fit into memory go to the folder `scratch`, which is the caller's to remove; `apart`: no other process
+    /// reads them there.
     pub fn new(
         plan: &Plan,
         memory: &[StageMemory],
-        (threads, scratch): (usize, PathBuf),
+        (threads, scratch, apart): (usize, PathBuf, bool),
         controls: Vec<Arc<dyn Control>>,
     ) -> (Member, Vec<Arc<Postbox>>) {
-        let hub = Hub::new(&plan.stages(), plan.exchanges().len(), scratch);
+        let hub = Hub::new(&plan.stages(), plan.exchanges().len(), (scratch, apart));
         let leases = (2 * threads).div_ceil(controls.len().max(1)) as u32;
         let stages = plan.stages().into_iter().zip(memory).enumerate().map(|(i, (stage, memory))| {
             let files = stage
@@ -117,6 +120,7 @@ impl Member {
             stages,
             desks: Mutex::new(desks.into_iter().map(Some).collect()),
             hub,
+            apart,
             leases,
         };
         (member, postboxes)

@@ -4,7 +4,6 @@ use mapfold_coord::Seat;
 use mapfold_plan::Answer;
 use mapfold_plan::memory::Chunks;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// A member's place in a group, and which generation of the group it is.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -34,10 +33,12 @@ pub struct Orders {
     pub memory_limit: u64,
     /// Windows that splits are computed in.
     pub chunks: Chunks,
-    /// Folder for the members' flight slots, when they share this machine's disk.
-    pub flights: Option<PathBuf>,
-    /// Folder for records that do not fit into memory: the coordinator removes it.
+    /// Folder for records that do not fit into memory; empty: one of the member's own host.
     pub scratch: String,
+    /// Members share no files: what one spills another cannot read.
+    pub apart: bool,
+    /// Folders of this job that its members must find: where local outputs are, on hosts that share them.
+    pub witnesses: Vec<String>,
     /// Its place in the group that exchanges records in memory, if there is one.
     pub group: Option<Place>,
     /// Milliseconds between two signs of life.

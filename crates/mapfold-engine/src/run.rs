@@ -190,7 +190,7 @@ impl<'a> Run<'a> {
         let workers = self.opts.workers.max(1);
         let members = (0..workers as u32).map(MemberId);
         let line = |member| Arc::new(Here { shell: self.shell.clone(), member }) as Arc<dyn Control>;
-        let limits = (self.opts.threads, self.scratch.path().to_path_buf());
+        let limits = (self.opts.threads, self.scratch.path().to_path_buf(), false);
         let (member, boxes) = Member::new(self.plan, &self.memory, limits, members.clone().map(line).collect());
         members.zip(boxes).for_each(|(id, postbox)| self.shell.enrol(id, false, postbox));
         let member = Arc::new(member.with_durable(self.opts.is_durable()));
@@ -204,8 +204,12 @@ impl<'a> Run<'a> {
     /// Members in processes of their own.
     fn serve_crew(&mut self, crew: &Arc<dyn Crew>) -> Result<()> {
         let members = self.opts.workers.max(1) as u32;
-        let orders = Orders { flights: crew.folder(), ..self.orders() };
         let together = self.opts.needs_mesh(self.plan);
+        let apart = together && crew.meeting().afar;
+        // What members spill alone is nobody else's: without a word of the user it goes to a folder of their hosts.
+        let alone = apart && self.opts.scratch.is_none();
+        let scratch = if alone { String::new() } else { self.scratch.path().to_string_lossy().into_owned() };
+        let orders = Orders { scratch, apart, ..self.orders() };
         let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, orders, (members, together));
         let hall = hall.inspect_err(|_| crew.stop())?;
         while !self.shell.is_over() {
@@ -230,11 +234,23 @@ impl<'a> Run<'a> {
             threads: self.opts.threads,
             memory_limit: self.opts.memory_limit,
             chunks: self.opts.chunks,
-            flights: None,
+            apart: false,
+            witnesses: self.witnesses(),
             group: None,
-            scratch: self.scratch.path().to_string_lossy().into_owned(),
+            scratch: String::new(),
             alive_every_ms: (self.opts.lost_after_ms / 4).clamp(100, 2_000),
         }
+    }
+
+    /// The work folders of local outputs.
+    fn witnesses(&self) -> Vec<String> {
+        let outputs = self.stages.iter().filter_map(|s| s.stage.output());
+        let folders = outputs.filter_map(|o| {
+            let parts = mapfold_coord::JobFolder::parts_for(o.loc());
+            let folder = std::path::absolute(parts.local_path()?.parent()?).ok()?;
+            Some(folder.to_string_lossy().into_owned())
+        });
+        folders.collect()
     }
 
     /// What the caller's thread does every moment: signals, faults, the commit log.

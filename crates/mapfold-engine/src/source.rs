@@ -11,7 +11,7 @@ use crate::link::{At, Cause, Made, Mail, Said, pack};
 use crate::member::{Desk, Member, MemberStage};
 use mapfold_coord::{Phase, StageId};
 use mapfold_plan::exchange::{Piece, Stored};
-use mapfold_plan::{Part, Product};
+use mapfold_plan::{Part, Product, Result};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -19,6 +19,9 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use timely::dataflow::operators::Capability;
 use timely::scheduling::SyncActivator;
+
+/// A piece that was read back, for which worker.
+type Loaded = (usize, Result<Piece>);
 
 /// The source operator of one stage on one worker.
 pub struct Source {
@@ -30,6 +33,8 @@ pub struct Source {
     done_rx: Receiver<Finished>,
     capability: Option<Capability<u64>>,
     outbox: Rc<RefCell<Outbox>>,
+    /// Pieces that were read back from files, and for which worker.
+    loaded: (Sender<Loaded>, Receiver<Loaded>),
     /// Attempts that are complete and wait for their grant.
     products: HashMap<At, (Product, Made)>,
     /// Parts that are being written.
@@ -55,6 +60,7 @@ impl Source {
             done_rx,
             capability: None,
             outbox,
+            loaded: channel(),
             products: HashMap::new(),
             storing: HashMap::new(),
             wanted: 0,
@@ -120,10 +126,33 @@ impl Source {
                 break;
             }
         }
+        self.take_loaded();
         let messages = self.outbox.borrow_mut().messages();
+        self.load();
         let gone = self.outbox.borrow_mut().gone();
         gone.into_iter().for_each(|(at, made)| self.register(at, made));
         messages
+    }
+
+    /// Has pieces read back that are to go to processes which cannot read this one's files.
+    fn load(&self) {
+        for (to, piece) in self.outbox.borrow_mut().to_load() {
+            let (member, kind) = (self.member.clone(), self.stage.stage.kind());
+            let (tell, wake) = (self.loaded.0.clone(), self.wake.clone());
+            self.member.writer.submit(move |_| {
+                let _ = tell.send((to, member.hub.load(kind, &piece))); // The stage is over, and its job with it.
+                let _ = wake.activate();
+            });
+        }
+    }
+
+    fn take_loaded(&self) {
+        while let Ok((to, piece)) = self.loaded.1.try_recv() {
+            match piece {
+                Ok(piece) => self.outbox.borrow_mut().loaded(to, piece),
+                Err(error) => self.say(Said::Broken { error }),
+            }
+        }
     }
 
     /// Mail for a stage that is over, or not yet begun, is dropped: whoever needs it is told again.

@@ -101,7 +101,8 @@ fn serve(worker: &mut Worker, member: &Arc<Member>) {
         if desk.control.has_failed() {
             return;
         }
-        let outbox = Outbox::new(worker.index(), worker.peers(), member.credit(stage, worker.peers()));
+        let credit = member.credit(stage, worker.peers());
+        let outbox = Outbox::new(worker.index(), worker.peers(), credit, member.apart);
         let here = Here { member: member.clone(), stage: stage.clone(), desk: desk.clone(), outbox: shared(outbox) };
         let probe = Handle::new();
         worker.dataflow(|scope| here.build(scope, &probe));

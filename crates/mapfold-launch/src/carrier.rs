@@ -3,6 +3,7 @@
 use crate::error::LaunchError;
 use crate::membership::Membership;
 use mapfold_wire::Token;
+use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 /// A member to be started. It has no `Debug`: it holds the token.
 #[derive(Clone)]
 pub struct MemberSpec {
-    /// Who it is.
+    /// Who it is. A carrier to other hosts says itself what its folder and its program there are.
     pub place: Membership,
     /// The job's secret, to be handed over where nobody else can read.
     pub token: Token,
@@ -24,7 +25,7 @@ pub struct MemberSpec {
 pub struct Slot(pub u64);
 
 /// How a process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ended {
     /// By itself, with this code.
     Code(i32),
@@ -70,6 +71,19 @@ pub struct Exit {
     pub log: Option<PathBuf>,
     /// The end of that, at most [`crate::TAIL_BYTES`], from the beginning of a line.
     pub tail: String,
+    /// What it had noted in [`Membership::notes`], where that could still be read.
+    pub notes: Vec<u8>,
+    /// The host, where that is another one.
+    pub host: Option<String>,
+}
+
+/// What one member may use where it was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// Compute threads.
+    pub threads: u32,
+    /// Bytes of memory.
+    pub memory: u64,
 }
 
 /// Starts and stops processes, and reports exits.
@@ -84,6 +98,16 @@ pub trait Carrier: Send + Sync {
     /// Asks a member to end, and ends it by force after `grace`. Returns at once; the exit is reported as any other.
     /// Of a slot that has ended nothing is asked.
     fn stop(&self, slot: Slot, grace: Duration);
+
+    /// What a member that has not ended has noted so far; nothing where that cannot be read.
+    fn notes(&self, _slot: Slot) -> Vec<u8> {
+        Vec::new()
+    }
+
+    /// What a member may use, where the carrier knows it: its host's share. `None`: as much as the run was told.
+    fn room(&self, _slot: Slot) -> Option<Room> {
+        None
+    }
 
     /// The next exit that was not reported yet, or `None` when `until` has come.
     fn next_exit(&self, until: Instant) -> Option<Exit>;

@@ -34,6 +34,22 @@ pub enum LaunchError {
         /// Why not.
         source: std::io::Error,
     },
+    /// The line to the launcher, or to its end on another host.
+    #[error("the line between the launcher and its end on this host broke: {source}")]
+    Line {
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another host is of no use.
+    #[error("{host}: {what}")]
+    Host {
+        /// Which.
+        host: String,
+        /// What is wrong.
+        what: String,
+        /// What to do.
+        remedy: String,
+    },
     /// The hidden option is damaged.
     #[error("\"{text}\" is no membership: {why}; this option is for mapfold's own use")]
     BadMembership {
@@ -42,4 +58,14 @@ pub enum LaunchError {
         /// What is wrong.
         why: String,
     },
+}
+
+impl LaunchError {
+    /// What the user can do, where that is known.
+    pub fn remedy(&self) -> Option<&str> {
+        match self {
+            LaunchError::Host { remedy, .. } => Some(remedy),
+            _ => None,
+        }
+    }
 }

@@ -8,7 +8,7 @@ use crate::error::LaunchError;
 use crate::{process, tail};
 use rustix::process::{Pid, Signal};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 pub struct Local {
     program: PathBuf,
     logs: PathBuf,
+    environment: Vec<(String, String)>,
     table: Arc<Table>,
     exits: Mutex<Receiver<Exit>>,
     said: Sender<Exit>,
@@ -30,6 +31,7 @@ pub struct Local {
 struct Order {
     spec: MemberSpec,
     program: PathBuf,
+    environment: Vec<(String, String)>,
     log: std::fs::File,
     answer: Sender<std::io::Result<Child>>,
 }
@@ -43,6 +45,7 @@ struct Table {
 #[derive(Default)]
 struct Running {
     pids: BTreeMap<Slot, Pid>,
+    notes: BTreeMap<Slot, PathBuf>,
     next: u64,
 }
 
@@ -67,14 +70,22 @@ impl Local {
         let starter = starter
             .spawn(move || {
                 for order in starts {
-                    let child = process::spawn(&order.program, &order.spec, order.log);
+                    let child = process::spawn(&order.program, &order.spec, order.environment, order.log);
                     let _ = order.answer.send(child);
                 }
             })
             .map_err(|source| LaunchError::NoThread { source })?;
         let (program, logs, exits) = (program.into(), logs.into(), Mutex::new(exits));
         let table = Arc::default();
-        Ok(Local { program, logs, table, exits, said, orders: Some(orders), starter: Some(starter) })
+        let (orders, starter, environment) = (Some(orders), Some(starter), Vec::new());
+        Ok(Local { program, logs, environment, table, exits, said, orders, starter })
+    }
+
+    /// With these variables in the environment of members, beside those of this process.
+    #[must_use]
+    pub fn with_environment(mut self, environment: Vec<(String, String)>) -> Local {
+        self.environment = environment;
+        self
     }
 
     /// Where the log of a member is.
@@ -86,7 +97,8 @@ impl Local {
     fn order(&self, spec: &MemberSpec, log: std::fs::File) -> std::io::Result<Child> {
         let gone = || std::io::Error::other("the carrier has ended");
         let (answer, answered) = channel();
-        let order = Order { spec: spec.clone(), program: self.program.clone(), log, answer };
+        let (spec, program, environment) = (spec.clone(), self.program.clone(), self.environment.clone());
+        let order = Order { spec, program, environment, log, answer };
         self.orders.as_ref().ok_or_else(gone)?.send(order).map_err(|_| gone())?;
         answered.recv().map_err(|_| gone())?
     }
@@ -98,13 +110,15 @@ impl Carrier for Local {
         let (log, begin) = process::open_log(&path)?;
         let failed = |source| LaunchError::Start { program: self.program.clone(), source };
         let mut child = self.order(spec, log).map_err(failed)?;
-        let slot = self.table.add(process::pid(&child));
+        let notes = spec.place.notes();
+        let slot = self.table.add(process::pid(&child), notes.clone());
         let (table, said, index) = (self.table.clone(), self.said.clone(), spec.place.index);
         let waiting = thread::Builder::new().name(format!("launch:wait-{index}"));
         let waited = waiting.spawn(move || {
             let ended = table.wait(slot, &mut child);
             let tail = tail::tail(&path, begin);
-            let _ = said.send(Exit { slot, index, ended, log: Some(path), tail });
+            let notes = read_notes(notes.as_deref());
+            let _ = said.send(Exit { slot, index, ended, log: Some(path), tail, notes, host: None });
         });
         // Without a thread nobody would report its end: it must not run. Its number stays taken, by this process.
         waited.map(|_| slot).map_err(|source| {
@@ -119,6 +133,11 @@ impl Carrier for Local {
         if stopping.spawn(move || table.end(slot, grace)).is_err() {
             self.table.kill(slot); // no thread, no grace
         }
+    }
+
+    fn notes(&self, slot: Slot) -> Vec<u8> {
+        let notes = self.table.lock().notes.get(&slot).cloned();
+        read_notes(notes.as_deref())
     }
 
     fn next_exit(&self, until: Instant) -> Option<Exit> {
@@ -140,16 +159,22 @@ impl Drop for Local {
     }
 }
 
+/// A file that was never made says nothing.
+fn read_notes(path: Option<&Path>) -> Vec<u8> {
+    path.and_then(|path| std::fs::read(path).ok()).unwrap_or_default()
+}
+
 impl Table {
     fn lock(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, pid: Pid) -> Slot {
+    fn add(&self, pid: Pid, notes: Option<PathBuf>) -> Slot {
         let mut running = self.lock();
         running.next += 1;
         let slot = Slot(running.next);
         running.pids.insert(slot, pid);
+        running.notes.extend(notes.map(|path| (slot, path)));
         slot
     }
 
@@ -183,6 +208,7 @@ impl Table {
         let mut running = self.lock();
         process::signal(pid, Signal::KILL);
         running.pids.remove(&slot);
+        running.notes.remove(&slot);
         let ended = process::reap(child); // at once: it has ended
         self.changed.notify_all();
         ended

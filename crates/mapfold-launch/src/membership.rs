@@ -5,10 +5,13 @@
 use crate::error::LaunchError;
 use mapfold_coord::{Generation, JobId};
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// The hidden option before a [`Membership`].
 pub const MEMBER_OPTION: &str = "--mapfold-member";
+
+const FOLDER: &str = "folder=";
 
 /// A member's place in a job.
 ///
@@ -36,6 +39,20 @@ pub struct Membership {
     pub tls: bool,
     /// A hash of the program, where the carrier copied it to another host.
     pub binary: Option<String>,
+    /// A folder of the member's host that whoever starts it removes. The last field of the text, for it may hold commas.
+    pub folder: Option<PathBuf>,
+}
+
+impl Membership {
+    /// Where the member notes what it works on, for whoever looks when it has died.
+    pub fn notes(&self) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join(format!("flight-{}", self.index)))
+    }
+
+    /// A folder for records that no other process reads.
+    pub fn scratch(&self) -> Option<PathBuf> {
+        Some(self.folder.as_ref()?.join("scratch"))
+    }
 }
 
 impl fmt::Display for Membership {
@@ -43,7 +60,8 @@ impl fmt::Display for Membership {
         let tls = if self.tls { "yes" } else { "no" };
         write!(f, "job={},index={},members={}", self.job, self.index, self.members)?;
         write!(f, ",generation={},meet={},tls={tls}", self.generation, self.meet)?;
-        self.binary.iter().try_for_each(|hash| write!(f, ",binary={hash}"))
+        self.binary.iter().try_for_each(|hash| write!(f, ",binary={hash}"))?;
+        self.folder.iter().try_for_each(|folder| write!(f, ",{FOLDER}{}", folder.display()))
     }
 }
 
@@ -52,7 +70,11 @@ impl FromStr for Membership {
 
     fn from_str(text: &str) -> Result<Membership, LaunchError> {
         let bad = |why: String| LaunchError::BadMembership { text: text.to_owned(), why };
-        let mut fields = Fields::of(text).map_err(bad)?;
+        let (fields, folder) = match text.split_once(&format!(",{FOLDER}")) {
+            Some((fields, folder)) => (fields, Some(PathBuf::from(folder))),
+            None => (text, None),
+        };
+        let mut fields = Fields::of(fields).map_err(bad)?;
         let place = Membership {
             job: fields.parsed("job").map_err(bad)?,
             index: fields.parsed("index").map_err(bad)?,
@@ -65,6 +87,7 @@ impl FromStr for Membership {
                 other => return Err(bad(format!("tls is yes or no, not {other}"))),
             },
             binary: fields.take("binary").ok().map(str::to_owned),
+            folder,
         };
         match fields.0.first() {
             None => Ok(place),
@@ -102,8 +125,10 @@ mod tests {
         let job = "00112233445566778899aabbccddeeff".parse().unwrap();
         let meet = "[::1]:4711".to_owned();
         let binary = Some("abc123".to_owned());
-        let place = Membership { job, index: 3, members: 0, generation: Generation(7), meet, tls: true, binary };
+        let folder = Some(PathBuf::from("/tmp/a,b=c d"));
+        let place = Membership { job, index: 3, members: 0, generation: Generation(7), meet, tls: true, binary, folder };
         assert_eq!(place.to_string().parse::<Membership>().unwrap(), place);
+        assert_eq!(place.notes().unwrap(), PathBuf::from("/tmp/a,b=c d/flight-3"));
     }
 
     #[test]

@@ -26,8 +26,14 @@ pub(crate) fn open_log(path: &Path) -> Result<(File, u64), LaunchError> {
 ///
 /// The log is a file, not a pipe: a member never waits for its launcher to read, and what it says last is not lost
 /// when the launcher dies first.
-pub(crate) fn spawn(program: &Path, spec: &MemberSpec, log: File) -> std::io::Result<Child> {
+pub(crate) fn spawn(
+    program: &Path,
+    spec: &MemberSpec,
+    environment: Vec<(String, String)>,
+    log: File,
+) -> std::io::Result<Child> {
     let mut command = Command::new(program);
+    command.envs(environment);
     command.args(&spec.arguments).arg(MEMBER_OPTION).arg(spec.place.to_string());
     command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).process_group(0);
     die_with_parent(&mut command);

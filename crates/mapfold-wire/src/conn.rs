@@ -57,6 +57,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Conn {
+    /// The address of this end: by it the other end's host can reach this one.
+    ///
+    /// # Errors
+    /// Those of the socket.
+    pub fn here(&self) -> Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
     /// Makes blocking calls return at once (or block again). Not to be used under TLS while something is sent.
     ///
     /// # Errors

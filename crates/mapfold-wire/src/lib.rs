@@ -44,6 +44,7 @@
 mod budget;
 mod conn;
 mod dial;
+mod digest;
 mod error;
 mod facts;
 mod frame;
@@ -55,6 +56,7 @@ mod token;
 
 pub use conn::{Conn, Peer};
 pub use dial::dial;
+pub use digest::sha256;
 pub use error::WireError;
 pub use facts::{Cover, Facts, Identity, Mismatch, Purpose, Who};
 pub use frame::{FRAME_VERSION, FrameError, read_frame, write_frame};

@@ -2,7 +2,7 @@
 
 use crate::args::{Color, RunArgs};
 use crate::watching::Watched;
-use crate::{Error, Result, describe, detach, member, says};
+use crate::{Error, Result, carried, describe, detach, member, says};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, ValueHint};
 use mapfold_coord::{EventLog, JobId};
 use mapfold_engine::{RunOptions, RunOutcome};
@@ -249,22 +249,22 @@ pub fn run_job<P: Serialize>(
         return Ok(Done::Explained(explain::explain(&plan, opts.budget(), opts.chunks, &opts.params)?));
     }
     log_plan(&plan, &opts);
+    let id = match args.watch.job_id {
+        Some(id) => id,
+        None => JobId::random().map_err(|e| Error::caused(Kind::Job, e))?,
+    };
+    carried::crew(args, &plan, &id, &mut opts)?; // Until it has come together, Ctrl-C ends all at once.
     let _ = opts.cancel.on_signals();
     let progress = Progress::start(ProgressOptions {
         quiet: args.quiet || args.json && !says::is_terminal(),
         verbose: args.verbose > 0,
     });
-    let id = match args.watch.job_id {
-        Some(id) => id,
-        None => JobId::random().map_err(|e| Error::caused(Kind::Job, e))?,
-    };
     let events = Arc::new(EventLog::open(&id));
     events.subscribe(Arc::new(progress.clone()));
     let watched = Watched::start(&args.watch, args.quiet, &events, &progress)?;
     opts.events = events.clone();
     opts.job = Some(id);
     opts.settings = args.settings()?;
-    opts.crew = member::crew(args, &id)?;
     let done = mapfold_engine::run(&plan, &opts);
     progress.finish();
     let done = done.map(|outcome| {

@@ -6,12 +6,14 @@ use clap::{Args, ValueEnum};
 use mapfold_coord::OnError;
 use mapfold_engine::{MemoryLimit, RunOptions, Shuffle, default_memory_limit};
 use mapfold_grid::{DType, Shape, Window};
+use mapfold_launch::{SshHost, Target};
 use mapfold_plan::PlanOptions;
 use mapfold_plan::memory::Chunks;
 use mapfold_raster::write::{BigTiff, Compress, Format, MaskChoice, Overviews, Predictor, Resampling};
 use mapfold_raster::{ReadOptions, Scale, WriteOverrides};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
 /// Where a job runs.
@@ -22,6 +24,8 @@ pub enum Mode {
     Standalone,
     /// In several processes of this machine.
     Pseudo,
+    /// In processes on the hosts that --target names.
+    Cluster,
 }
 
 /// When to colour.
@@ -81,10 +85,19 @@ pub struct RunArgs {
     /// Print the parameters of this job as a JSON schema
     #[arg(long, help_heading = "Run")]
     pub describe: bool,
-    /// Where to run
-    #[arg(long, value_enum, value_name = "MODE", default_value_t, help_heading = "Resources")]
-    pub mode: Mode,
-    /// Processes in the modes that have several, 1 to 1024 [default: 2]
+    /// Where to run [default: standalone, with --target: cluster]
+    #[arg(long, value_enum, value_name = "MODE", help_heading = "Resources")]
+    pub mode: Option<Mode>,
+    /// Where members run: ssh://[USER@]HOST[:PORT],…, a file of hosts ("HOST slots=4" a line), yarn, or emr://ID
+    #[arg(long, value_name = "TARGET", value_parser = parse_target, help_heading = "Resources")]
+    pub target: Option<Target>,
+    /// Address at which members on other hosts reach this process [default: that by which it reaches them]
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_bind, help_heading = "Resources")]
+    pub bind: Option<SocketAddr>,
+    /// Name or address of this host as members on other hosts know it, when it is not that of --bind
+    #[arg(long, value_name = "HOST", value_parser = parse_host, help_heading = "Resources")]
+    pub advertise: Option<String>,
+    /// Processes in the modes that have several, 1 to 1024 [default: 2; with --target ssh: one a host, or its slots]
     #[arg(long, value_name = "N", alias = "num-executors", value_parser = between::<1, 1024>, help_heading = "Resources")]
     pub workers: Option<u32>,
     /// Seconds of silence after which a member process is given up and replaced
@@ -222,6 +235,25 @@ pub(crate) struct Settings {
     pub(crate) write: WriteOverrides,
 }
 
+fn parse_target(text: &str) -> Result<Target, String> {
+    text.parse()
+}
+
+/// An address, with a port or without.
+fn parse_bind(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.trim_start_matches('[').trim_end_matches(']');
+    let without = || bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
+    text.parse().or_else(|_| without()).map_err(|_| {
+        format!("{text:?} is no address; write 10.0.0.5, 10.0.0.5:7077 or 0.0.0.0 (names go into --advertise)")
+    })
+}
+
+fn parse_host(text: &str) -> Result<String, String> {
+    let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
+    let good = !text.is_empty() && text.chars().all(fits);
+    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no name of a host, and no address")) }
+}
+
 /// One of the names of an enum: clap then completes them, lists them in `--help` and finds the nearest one.
 fn choice<T>(names: &'static [&'static [&'static str]]) -> impl TypedValueParser<Value = T>
 where
@@ -354,15 +386,51 @@ impl RunArgs {
         }
     }
 
+    /// Where the job runs.
+    pub fn mode(&self) -> Mode {
+        self.mode.unwrap_or(if self.target.is_some() { Mode::Cluster } else { Mode::Standalone })
+    }
+
     /// Processes that attempt splits.
     fn processes(&self) -> Result<usize> {
-        match (self.mode, self.workers) {
+        self.check_target()?;
+        match (self.mode(), self.workers) {
             (Mode::Standalone, None | Some(1)) => Ok(1),
             (Mode::Standalone, Some(n)) => {
                 let what = format!("--workers {n}: standalone mode is one process");
                 Err(Error::usage(what).with_remedy("add --mode pseudo, or give --threads"))
             }
+            (Mode::Cluster, n) => match &self.target {
+                Some(Target::Ssh(hosts)) => Ok(self.spread(hosts)?.iter().sum::<u32>() as usize),
+                _ => Ok(n.unwrap_or(2) as usize),
+            },
             (Mode::Pseudo, n) => Ok(n.unwrap_or(2) as usize),
+        }
+    }
+
+    /// Members of each host.
+    pub(crate) fn spread(&self, hosts: &[SshHost]) -> Result<Vec<u32>> {
+        mapfold_launch::spread(hosts, self.workers)
+            .map_err(|e| Error::usage(format!("--workers: {e}")).with_remedy("give fewer, or more slots or hosts"))
+    }
+
+    /// Options about other hosts that say nothing in this mode are refused.
+    fn check_target(&self) -> Result<()> {
+        let cluster = self.mode() == Mode::Cluster;
+        let said = [
+            ("--target", self.target.is_some()),
+            ("--bind", self.bind.is_some()),
+            ("--advertise", self.advertise.is_some()),
+        ];
+        match said.iter().find(|(_, given)| *given) {
+            Some((name, _)) if !cluster => {
+                Err(Error::usage(format!("{name} is for --mode cluster")).with_remedy("leave it out, or change the mode"))
+            }
+            _ if cluster && self.target.is_none() => {
+                let remedy = "add --target ssh://HOST,…, a file of hosts, yarn or emr://ID";
+                Err(Error::usage("--mode cluster: on which hosts?").with_remedy(remedy))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -450,6 +518,15 @@ impl RunArgs {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+
+    #[test]
+    fn addresses_to_listen_at() {
+        assert_eq!(parse_bind("10.0.0.5").unwrap().to_string(), "10.0.0.5:0");
+        assert_eq!(parse_bind("[::1]:7077").unwrap().to_string(), "[::1]:7077");
+        assert_eq!(parse_bind("::").unwrap().to_string(), "[::]:0");
+        assert!(parse_bind("myhost").is_err() && parse_host("a b").is_err() && parse_host("a,b").is_err());
+        assert_eq!(parse_host("head.example.org").unwrap(), "head.example.org");
+    }
 
     #[test]
     fn windows_and_boxes_as_gdal_writes_them() {

@@ -60,6 +60,7 @@ pub use mapfold_watch as watch;
 
 mod app;
 mod args;
+mod carried;
 mod describe;
 mod detach;
 mod member;

@@ -1,126 +1,55 @@
-//! Member processes: how a run starts them, and what this program does when it is started as one.
+//! Member processes: what this program does when it is started as one, or as the launcher's end on another host.
 //!
 //! A member is this very program with one hidden argument. It never sees the command line of the run: parameters,
 //! options and the answers that planning got come to it over the control connection.
 
 use crate::app::Builtin;
-use crate::args::{Mode, RunArgs, Settings};
+use crate::args::Settings;
 use crate::{Error, Result, says};
-use mapfold_coord::{Generation, JobId, events};
-use mapfold_engine::{Crew, Door, Ended, Orders};
-use mapfold_launch::{Carrier, Exit, Local, MEMBER_OPTION, MemberSpec, Membership, Slot};
-use mapfold_plan::{Kind, Plan};
+use mapfold_engine::{Door, Orders, Own};
+use mapfold_launch::{HOST_OPTION, MEMBER_OPTION, Membership, Room};
+use mapfold_plan::Plan;
 use mapfold_store::Stores;
-use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
-
-/// How long members may take to end when they are asked to.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// The processes of a run, in the modes that have several.
-///
-/// # Errors
-/// When the folder of their logs cannot be made.
-pub(crate) fn crew(args: &RunArgs, job: &JobId) -> Result<Option<Arc<dyn Crew>>> {
-    if args.mode == Mode::Standalone {
-        return Ok(None);
-    }
-    let folder = events::jobs_folder().unwrap_or_else(std::env::temp_dir).join(job.to_string());
-    let logs = folder.join("logs");
-    std::fs::create_dir_all(&logs)
-        .map_err(|e| Error::caused(Kind::Job, e).with_remedy(format!("{} must be writable", logs.display())))?;
-    Ok(Some(Arc::new(Carried { carrier: Local::new(&logs)?, folder: logs, slots: Mutex::default() })))
-}
-
-/// Members started by a carrier.
-struct Carried<C> {
-    carrier: C,
-    /// Their logs and flight slots.
-    folder: PathBuf,
-    slots: Mutex<BTreeMap<u32, Slot>>,
-}
-
-impl<C> Carried<C> {
-    fn slots(&self) -> MutexGuard<'_, BTreeMap<u32, Slot>> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl<C: Carrier> Crew for Carried<C> {
-    fn start(&self, door: &Door) -> Result<()> {
-        let place = Membership {
-            job: door.job,
-            index: door.member,
-            members: 0,
-            generation: Generation(0),
-            meet: door.address.clone(),
-            tls: false,
-            binary: None,
-        };
-        let slot = self.carrier.start(&MemberSpec { place, token: door.token.clone(), arguments: Vec::new() })?;
-        self.slots().insert(door.member, slot);
-        Ok(())
-    }
-
-    fn ended(&self) -> Vec<Ended> {
-        let exits = std::iter::from_fn(|| self.carrier.next_exit(Instant::now()));
-        exits.map(|exit| self.saw(exit)).collect()
-    }
-
-    fn kill(&self, member: u32) {
-        if let Some(slot) = self.slots().get(&member) {
-            self.carrier.stop(*slot, Duration::ZERO);
-        }
-    }
-
-    fn folder(&self) -> Option<PathBuf> {
-        Some(self.folder.clone())
-    }
-
-    fn stop(&self) {
-        self.slots().values().for_each(|slot| self.carrier.stop(*slot, GRACE));
-        let until = Instant::now() + GRACE + Duration::from_secs(2);
-        while !self.slots().is_empty() {
-            let Some(exit) = self.carrier.next_exit(until) else { return };
-            self.saw(exit);
-        }
-    }
-}
-
-impl<C> Carried<C> {
-    fn saw(&self, exit: Exit) -> Ended {
-        self.slots().remove(&exit.index);
-        Ended { member: exit.index, how: exit.ended.to_string(), tail: exit.tail }
-    }
-}
 
 /// Does a member's work when this program was started as one; `None` when it was not.
 pub fn attend_if_called(jobs: &[Builtin]) -> Option<ExitCode> {
-    let mut args = std::env::args().skip(1);
-    if args.next()? != MEMBER_OPTION {
+    let mut args = std::env::args_os().skip(1);
+    let first = args.next()?;
+    if first != MEMBER_OPTION && first != HOST_OPTION {
         return None;
     }
     says::set_up_logging(0, mapfold_watch::colour_on_stderr());
-    let place = args.next().unwrap_or_default();
-    Some(match attend(&place, jobs) {
+    let done = if first == HOST_OPTION {
+        host()
+    } else {
+        let place = args.next().unwrap_or_default();
+        attend(&place.to_string_lossy(), jobs)
+    };
+    Some(match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => says::print_error(&e, false),
     })
 }
 
+/// Starts members here for a launcher elsewhere.
+fn host() -> Result<()> {
+    let threads = std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX));
+    Ok(mapfold_launch::serve_host(Room { threads, memory: mapfold_engine::default_memory_limit() })?)
+}
+
 fn attend(place: &str, jobs: &[Builtin]) -> Result<()> {
     let place: Membership = place.parse()?;
     let inherited = mapfold_launch::inherit()?;
-    let door = Door { address: place.meet, job: place.job, member: place.index, token: inherited.token };
+    let own = Own { flight: place.notes(), scratch: place.scratch() };
+    let (address, token, tls) = (place.meet, inherited.token, place.tls);
+    let door = Door { address, job: place.job, member: place.index, token, tls };
     let lifeline = inherited.lifeline;
     std::thread::spawn(move || {
         lifeline.wait();
         std::process::exit(mapfold_engine::FENCED); // Without a launcher, nothing that it does counts.
     });
-    let (orders, line) = mapfold_engine::enlist(&door)?;
+    let (orders, line) = mapfold_engine::enlist(&door, own)?;
     let job = jobs.iter().find(|j| j.name() == orders.name).or(jobs.first().filter(|_| jobs.len() == 1));
     let job = job.ok_or_else(|| Error::job(format!("this program has no job {:?}", orders.name)))?;
     let plan = same_plan(job, &orders)?;

@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The folder of a job's spilled records.
 pub struct Folder {
     path: PathBuf,
+    /// Only this process reads its files: they have no names, so that none is left whatever dies.
+    nameless: bool,
     /// Whether it was made, and the files that are open for reading.
     state: Mutex<State>,
     /// Bytes written to it so far.
@@ -37,8 +39,8 @@ struct State {
 
 impl Folder {
     /// A folder that is not there yet.
-    pub fn new(path: PathBuf) -> Arc<Folder> {
-        Arc::new(Folder { path, state: Mutex::default(), written: AtomicU64::new(0), runs: AtomicU64::new(0) })
+    pub fn new(path: PathBuf, nameless: bool) -> Arc<Folder> {
+        Arc::new(Folder { path, nameless, state: Mutex::default(), written: AtomicU64::new(0), runs: AtomicU64::new(0) })
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -70,6 +72,12 @@ impl Folder {
         let file = Arc::new(opened.map_err(|e| self.told(&e).at_place(name))?);
         self.state().open.insert(name.to_string(), file.clone());
         Ok(file)
+    }
+
+    /// Takes a file's name away; this process still finds it.
+    fn unname(&self, name: &str, file: &File) -> io::Result<()> {
+        self.state().open.insert(name.to_string(), Arc::new(file.try_clone()?));
+        std::fs::remove_file(self.path.join(name))
     }
 
     /// An error of a file here, told about the folder and what to do.
@@ -182,7 +190,11 @@ impl ExchangeFile {
         if let Some(file) = file.as_ref() {
             return Ok(file.clone());
         }
-        let made = Arc::new(Appended::new(self.folder.clone(), self.folder.create(&self.name)?));
+        let made = self.folder.create(&self.name)?;
+        if self.folder.nameless {
+            self.folder.unname(&self.name, &made).map_err(|e| self.folder.told(&e))?;
+        }
+        let made = Arc::new(Appended::new(self.folder.clone(), made));
         *file = Some(made.clone());
         Ok(made)
     }
@@ -246,7 +258,7 @@ mod tests {
     #[test]
     fn what_is_appended_is_read_by_name_and_gone_at_the_end() {
         let path = folder("read");
-        let (scratch, made) = (Scratch::new(path.clone()), Folder::new(path.clone()));
+        let (scratch, made) = (Scratch::new(path.clone()), Folder::new(path.clone(), false));
         let file = ExchangeFile::new(made.clone(), 3);
         assert!(!path.exists(), "nothing is made before it is needed");
         file.append(&[b"ab", b"c"]).unwrap();
@@ -263,8 +275,18 @@ mod tests {
     }
 
     #[test]
+    fn a_file_without_a_name_is_read_by_its_process_and_leaves_nothing() {
+        let path = folder("nameless");
+        let file = ExchangeFile::new(Folder::new(path.clone(), true), 0);
+        let (name, at) = file.append(&[b"abc"]).unwrap();
+        assert_eq!(std::fs::read_dir(&path).unwrap().count(), 0);
+        assert_eq!(file.read(&name, at + 1..at + 3).unwrap(), "bc");
+        std::fs::remove_dir(&path).unwrap();
+    }
+
+    #[test]
     fn a_full_disk_names_the_folder_and_what_to_do() {
-        let made = Folder::new(folder("full").join("job"));
+        let made = Folder::new(folder("full").join("job"), false);
         let full = OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
         let e = Appended::new(made, full).append(&[b"some"]).unwrap_err();
         let parent = folder("full");
@@ -274,7 +296,7 @@ mod tests {
 
     #[test]
     fn a_folder_that_cannot_be_made_is_named() {
-        let e = ExchangeFile::new(Folder::new("/proc/nowhere/job".into()), 0).append(&[b"x"]).unwrap_err();
+        let e = ExchangeFile::new(Folder::new("/proc/nowhere/job".into(), false), 0).append(&[b"x"]).unwrap_err();
         assert!(e.what().starts_with("/proc/nowhere: "), "{e}");
     }
 }

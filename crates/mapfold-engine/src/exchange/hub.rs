@@ -33,9 +33,10 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub for these stages; spilled records go to `scratch`.
-    pub fn new(stages: &[Arc<dyn Stage>], exchanges: usize, scratch: PathBuf) -> Hub {
-        let folder = Folder::new(scratch);
+    /// A hub for these stages; spilled records go to `scratch`, into files without a name if no other process is to
+    /// read them.
+    pub fn new(stages: &[Arc<dyn Stage>], exchanges: usize, (scratch, nameless): (PathBuf, bool)) -> Hub {
+        let folder = Folder::new(scratch, nameless);
         let stores = (0..=exchanges).map(|i| Arc::new(ExchangeFile::new(folder.clone(), i))).collect();
         let reads = |i: usize| move |s: &&Arc<dyn Stage>| matches!(s.domain(), Domain::Partitions { exchange, .. } if *exchange == i);
         let readers = (0..exchanges).map(|i| stages.iter().filter(reads(i)).count() as u32).collect();
@@ -95,6 +96,17 @@ impl Hub {
     pub fn store_all(&self, kind: StageKind, pieces: Vec<Piece>) -> Result<Vec<Piece>> {
         let store = self.store(kind);
         pieces.into_iter().map(|p| p.store(store.as_ref())).collect()
+    }
+
+    /// Reads a piece back that is to be sent to a process which cannot read it here. Its bytes are in the account then,
+    /// as those of any piece on its way.
+    ///
+    /// # Errors
+    /// Those of the files.
+    pub fn load(&self, kind: StageKind, piece: &Piece) -> Result<Piece> {
+        let segment = piece.load(self.store(kind).as_ref())?;
+        self.held.fetch_add(segment.len(), Relaxed);
+        Ok(Piece(PieceAt::Held(segment)))
     }
 
     /// Admitted pieces are gone: their attempt was dropped, or their partition is reduced.

@@ -26,6 +26,10 @@ struct Lane {
     /// When something last went or was answered.
     moved: Instant,
     told: Option<Instant>,
+    /// Its worker cannot read this process's files: pieces there are loaded before they go.
+    apart: bool,
+    /// The first piece of the queue is being loaded.
+    loading: bool,
 }
 
 /// An attempt whose pieces have not all gone.
@@ -58,10 +62,18 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// An outbox of worker `me` of `peers`, with at most `limit` bytes unanswered by each.
-    pub fn new(me: usize, peers: usize, limit: u64) -> Outbox {
-        let lane = || Lane { unanswered: 0, queue: VecDeque::new(), moved: Instant::now(), told: None };
-        let lanes = (0..peers).map(|_| lane()).collect();
+    /// An outbox of worker `me` of `peers`, with at most `limit` bytes unanswered by each; `apart` from all others:
+    /// they cannot read this worker's files.
+    pub fn new(me: usize, peers: usize, limit: u64, apart: bool) -> Outbox {
+        let lane = |apart| Lane {
+            unanswered: 0,
+            queue: VecDeque::new(),
+            moved: Instant::now(),
+            told: None,
+            apart,
+            loading: false,
+        };
+        let lanes = (0..peers).map(|i| lane(apart && i != me)).collect();
         Outbox { me: me as u32, limit, lanes, leaving: HashMap::new(), next: 0 }
     }
 
@@ -90,6 +102,23 @@ impl Outbox {
             }
         }
         messages
+    }
+
+    /// Pieces that must be loaded before anything more can go to their workers: each is to be brought by
+    /// [`Outbox::loaded`]. One for each worker, so that memory holds no more than what may be sent.
+    pub fn to_load(&mut self) -> Vec<(usize, Piece)> {
+        let limit = self.limit;
+        let wanted = self.lanes.iter_mut().enumerate().filter_map(|(to, lane)| Some((to, lane.to_load(limit)?)));
+        wanted.collect()
+    }
+
+    /// The first piece for a worker, in memory now.
+    pub fn loaded(&mut self, to: usize, piece: Piece) {
+        let Some(lane) = self.lanes.get_mut(to) else { return };
+        lane.loading = false;
+        if let Some((_, first)) = lane.queue.front_mut() {
+            *first = piece;
+        }
     }
 
     /// Attempts whose last piece has gone.
@@ -128,12 +157,23 @@ impl Outbox {
 }
 
 impl Lane {
+    /// The first piece, when it is in a file that its worker cannot read, and there is credit for it.
+    fn to_load(&mut self, limit: u64) -> Option<Piece> {
+        let (_, piece) = self.queue.front().filter(|_| self.apart && !self.loading)?;
+        piece.stored().filter(|s| self.unanswered + s.len <= limit || self.unanswered == 0)?;
+        self.loading = true;
+        Some(piece.clone())
+    }
+
     /// The pieces that go together, as far as the credit allows. One that is larger than all credit goes alone.
     fn next_message(&mut self, limit: u64, most: u64, leaving: &mut HashMap<u64, Leaving>) -> Option<Vec<Piece>> {
         let (mut pieces, mut bytes) = (Vec::new(), 0);
         while let Some((_, piece)) = self.queue.front() {
             let next = piece.held();
             let fits = self.unanswered + next <= limit || self.unanswered == 0;
+            if self.apart && piece.stored().is_some() {
+                break; // It is loaded first.
+            }
             if !fits || (bytes > 0 && bytes + next > most) {
                 break;
             }
@@ -177,7 +217,7 @@ mod tests {
     #[test]
     fn never_more_than_the_credit_is_unanswered_and_a_slow_one_delays_nobody_else() {
         let each = piece(0).held();
-        let mut outbox = Outbox::new(0, 2, 3 * each);
+        let mut outbox = Outbox::new(0, 2, 3 * each, false);
         outbox.put(at(0), Made::default(), (0..10).map(|_| piece(0)).collect());
         outbox.put(at(1), Made::default(), vec![piece(1), piece(3)]);
         let first = sent(&mut outbox);
@@ -198,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_piece_larger_than_the_credit_goes_alone() {
-        let mut outbox = Outbox::new(0, 2, 10);
+        let mut outbox = Outbox::new(0, 2, 10, false);
         outbox.put(at(0), Made::default(), vec![piece(0), piece(0)]);
         let each = piece(0).held();
         assert_eq!(sent(&mut outbox), [(0, each)]);
@@ -209,7 +249,7 @@ mod tests {
     #[test]
     fn who_waits_for_whom_is_told_after_ten_seconds_and_not_all_the_time() {
         let each = piece(0).held();
-        let mut outbox = Outbox::new(0, 2, each);
+        let mut outbox = Outbox::new(0, 2, each, false);
         outbox.put(at(0), Made::default(), vec![piece(1), piece(1), piece(1)]);
         assert_eq!(sent(&mut outbox), [(1, each)]);
         let later = |s| Instant::now() + Duration::from_secs(s);
@@ -222,5 +262,28 @@ mod tests {
         assert_eq!(outbox.stalled(now + Duration::from_secs(10)).len(), 1);
         outbox.answered(1, each).unwrap();
         assert_eq!((sent(&mut outbox).len(), outbox.stalled(Instant::now())), (1, vec![]), "it moves");
+    }
+
+    #[test]
+    fn a_piece_in_a_file_is_loaded_before_it_goes_to_a_worker_that_cannot_read_it() {
+        let stored = |partition| {
+            let origin = Origin { partition, ..Origin::default() };
+            let (file, len) = ("exchange-0".to_string(), piece(partition).held());
+            Piece(PieceAt::Stored(mapfold_plan::exchange::Stored { origin, first_seq: 0, rows: 1, file, offset: 0, len }))
+        };
+        let each = piece(0).held();
+        let mut outbox = Outbox::new(0, 2, each, true);
+        outbox.put(at(0), Made::default(), vec![stored(0), stored(1), stored(1)]);
+        assert_eq!(sent(&mut outbox), [(0, 0)], "this worker reads its own files");
+        let wanted = outbox.to_load();
+        assert_eq!(wanted.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [1]);
+        assert!(outbox.to_load().is_empty() && sent(&mut outbox).is_empty(), "one at a time");
+        outbox.loaded(1, piece(1));
+        assert_eq!(sent(&mut outbox), [(1, each)]);
+        assert!(outbox.to_load().is_empty(), "no credit is left");
+        outbox.answered(1, each).unwrap();
+        assert_eq!(outbox.to_load().len(), 1);
+        outbox.loaded(1, piece(1));
+        assert_eq!((sent(&mut outbox), outbox.gone().len()), (vec![(1, each)], 1));
     }
 }

@@ -1,0 +1,242 @@
+//! Members on other hosts, by ssh: the bytes of one process, whatever dies, and nothing left behind.
+//!
+//! The hosts are two sshds on loopback. What they do not show: a slow network, another CPU, a folder that is not shared.
+#![allow(clippy::unwrap_used)]
+
+use mapfold_tests::desk::{Running, wait_until};
+use mapfold_tests::sshd::Hosts;
+use mapfold_tests::{Desk, Ran, mapfold, program};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+const TARGET: &str = "--target ssh://host1,host2 --threads 1";
+
+fn start(desk: &Desk, hosts: &Hosts, args: &str) -> Running {
+    desk.start_program(mapfold(), args, &[("MAPFOLD_SSH", &hosts.client())])
+}
+
+fn run(desk: &Desk, hosts: &Hosts, args: &str) -> Ran {
+    start(desk, hosts, args).wait()
+}
+
+/// A text of several splits.
+fn text(desk: &Desk) {
+    let lines = (0..9000u64).map(|i| {
+        let word = |k: u64| format!("word{}", i.wrapping_mul(6364136223846793005).wrapping_add(k * 977) >> 20 & 4095);
+        [word(1), word(2), word(3), word(4)].join(" ") + "\n"
+    });
+    fs::write(desk.path("in.txt"), lines.collect::<String>()).unwrap();
+}
+
+/// Name and bytes of every file in a folder.
+fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut all: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap()).collect();
+    all.sort_by_key(fs::DirEntry::file_name);
+    let named = all.iter().map(|e| (e.file_name().to_string_lossy().into_owned(), fs::read(e.path()).unwrap()));
+    named.filter(|(name, _)| name != "_SUCCESS").collect()
+}
+
+fn nothing_is_left(hosts: &Hosts) {
+    for n in [1, 2] {
+        wait_until("no process is left", || hosts.processes(n).is_empty());
+        wait_until("no file is left", || hosts.litter(n).is_empty());
+    }
+}
+
+#[test]
+fn rasters_words_and_lines_have_the_bytes_of_one_process() {
+    let Some(hosts) = Hosts::two() else { return };
+    let desk = Desk::new();
+    let scene = desk.scene(1024);
+    text(&desk);
+    let line = |out: &str, more: &str| format!("run ndvi {scene} --out {out} --tile 256 {more}");
+    desk.run(&line("one.tif", "")).fine();
+    let done = run(&desk, &hosts, &line("many.tif", &format!("{TARGET} --json"))).fine().json();
+    assert_eq!(done["run"]["workers"], 2, "{done}");
+    let worked = done["run"]["members"].as_array().unwrap().iter().filter(|m| m["user_seconds"].as_f64() > Some(0.0));
+    assert_eq!(worked.count(), 2, "both did something: {done}");
+    assert!(desk.bytes("one.tif") == desk.bytes("many.tif"), "NDVI differs");
+    for job in ["wordcount", "sort"] {
+        let line = |out: &str, more: &str| {
+            format!("run {job} in.txt --out {out} --split-size 65536 --partitions 5 -q --overwrite {more}")
+        };
+        desk.run(&line("one", "")).fine();
+        for shuffle in ["durable", "pipelined"] {
+            for workers in [2, 3] {
+                let more = format!("{TARGET} --workers {workers} --shuffle {shuffle}");
+                run(&desk, &hosts, &line("many", &more)).fine();
+                assert!(files(&desk.path("many")) == files(&desk.path("one")), "{job}, {shuffle}, {workers} members");
+            }
+        }
+    }
+    // A report has no folder: records go through memory, unless one is named.
+    let band = scene.split(' ').nth(1).unwrap();
+    let line = format!("run stats {band} --histogram 16 --tile 256 --partitions 5 --json");
+    let one = desk.run(&line).fine().json();
+    let many = run(&desk, &hosts, &format!("{line} {TARGET}")).fine().json();
+    assert_eq!(many["bands"], one["bands"]);
+    run(&desk, &hosts, &format!("{line} {TARGET} --shuffle durable").replace("--json", ""))
+        .refused(2, &["--shuffle durable", "--scratch"]);
+    let many = run(&desk, &hosts, &format!("{line} {TARGET} --shuffle durable --scratch {}", desk.arg("."))).fine();
+    assert_eq!(many.json()["bands"], one["bands"]);
+    nothing_is_left(&hosts);
+    assert_eq!(desk.names(), ["in.txt", "many", "many.tif", "one", "one.tif"], "nothing beside the outputs");
+}
+
+#[test]
+fn the_program_is_brought_once_and_what_spills_is_read_back() {
+    let Some(hosts) = Hosts::two() else { return };
+    let desk = Desk::new();
+    let ran = |args: &str| {
+        let client = hosts.client();
+        desk.start_program(mapfold_tests::shuffled(), args, &[("MAPFOLD_SSH", &client)]).wait().fine().json()
+    };
+    let line = "--splits 24 --mib 8 --skew 60 --partitions 6 --json";
+    let one = ran(&format!("{line} --memory-limit 2GiB"));
+    let tight = format!("{line} {TARGET} --memory-limit 128MiB -v");
+    let many = ran(&tight);
+    assert_eq!(many["digests"], one["digests"]);
+    assert!(many["run"]["bytes_spilled"].as_u64() > Some(50 << 20), "more than memory holds: {many}");
+    let programs: Vec<_> = (1..=2).map(|n| hosts.programs(n)).collect();
+    let made = |n: usize| programs[n - 1][0].metadata().unwrap().created().ok();
+    let before = [made(1), made(2)];
+    assert!(programs.iter().all(|p| p.len() == 1), "{programs:?}");
+    let digest = Command::new("sha256sum").arg(&programs[0][0]).output().unwrap();
+    let name = programs[0][0].file_name().unwrap().to_str().unwrap();
+    assert!(String::from_utf8_lossy(&digest.stdout).starts_with(name), "its name is its digest");
+    ran(&tight);
+    assert_eq!([made(1), made(2)], before, "it was there");
+    assert_eq!((hosts.programs(1).len(), hosts.programs(2).len()), (1, 1));
+    nothing_is_left(&hosts);
+}
+
+#[test]
+fn members_and_hosts_that_die_are_replaced_and_change_nothing() {
+    let Some(hosts) = Hosts::two() else { return };
+    let desk = Desk::new();
+    let line = desk.slow_ndvi();
+    let run = desk.start_program(mapfold(), &format!("{line} {TARGET} --workers 4 --json"), &[("MAPFOLD_SSH", &hosts.client())]);
+    wait_until("some splits", || desk.logged() >= 3);
+    let victim = hosts.members(1)[0];
+    assert!(mapfold_tests::desk::signal("KILL", victim));
+    let at = desk.logged();
+    wait_until("progress", || desk.logged() > at);
+    hosts.cut(2);
+    wait_until("all are on the host that is left", || hosts.members(1).len() == 4);
+    let done = run.wait().fine().json();
+    assert!((3..=4).contains(&done["run"]["replaced"].as_u64().unwrap()), "{done}");
+    let id = done["run"]["id"].as_str().unwrap();
+    let events = fs::read_to_string(desk.path(&format!("state/mapfold/jobs/{id}/events.ndjson"))).unwrap();
+    assert!(events.contains("killed by signal 9") && events.contains("on host1"), "{events}");
+    assert!(events.contains("on host2"), "{events}");
+    desk.run(&line.replace("out.tif", "undisturbed.tif")).fine();
+    assert!(desk.bytes("out.tif") == desk.bytes("undisturbed.tif"), "bytes differ");
+    nothing_is_left(&hosts);
+}
+
+#[test]
+fn deadly_splits_are_found_on_other_hosts() {
+    let Some(hosts) = Hosts::two() else { return };
+    let desk = Desk::new();
+    let args = format!("--splits 100 --millis 2 --bad 7,63 --harm segv {TARGET} --on-error quarantine --max-bad-splits 2 --json");
+    let ran = desk.start_program(&program("mapfold-trial"), &args, &[("MAPFOLD_SSH", &hosts.client())]).wait();
+    assert_eq!(ran.code, 4, "{ran}");
+    let report = ran.json()["numbers"].clone();
+    assert_eq!(report.as_array().unwrap().len(), 98, "{ran}");
+}
+
+#[test]
+fn hosts_that_are_of_no_use_are_named_with_what_to_do() {
+    let Some(mut hosts) = Hosts::two() else { return };
+    let desk = Desk::new();
+    let job = format!("run stats {} --quiet", mapfold_tests::data("tiff/tiles64.tif"));
+    let try_it = |hosts: &Hosts, target: &str| run(&desk, hosts, &format!("{job} --target {target}"));
+    try_it(&hosts, "ssh://no-such-host.invalid").refused(3, &["no-such-host.invalid", "no host of that name"]).with_remedy();
+    hosts.close(2);
+    try_it(&hosts, "ssh://host1,host2").refused(3, &["host2", "nothing listens", "sshd"]).with_remedy();
+    // Another key.
+    let config = fs::read_to_string(hosts.path("config")).unwrap();
+    let other = config.replace("/user\n", "/key1\n");
+    assert_ne!(config, other);
+    fs::write(hosts.path("config"), other).unwrap();
+    try_it(&hosts, "ssh://host1").refused(3, &["host1", "not let in", "ssh-copy-id"]).with_remedy();
+    // What is wrong on the command line is said before anything is reached.
+    for (more, words) in [
+        ("--mode cluster", &["--target"][..]),
+        ("--target yarm", &["yarm", "yarn"]),
+        ("--target ssh://-oProxyCommand=x", &["-oProxyCommand=x"]),
+        ("--mode pseudo --target ssh://host1", &["--target", "--mode cluster"]),
+        ("--bind 127.0.0.1", &["--bind", "--mode cluster"]),
+        ("--target ssh://host1 --bind nonsense", &["nonsense"]),
+    ] {
+        run(&desk, &hosts, &format!("{job} {more}")).refused(2, words);
+    }
+    fs::write(desk.path("hosts"), "host1 slots=1\n").unwrap();
+    run(&desk, &hosts, &format!("{job} --target hosts --workers 2")).refused(2, &["--workers", "1 slots"]);
+}
+
+/// Words of 64 hexadecimal digits.
+fn secrets(line: &str) -> Vec<String> {
+    let words = line.split(|c: char| !c.is_ascii_hexdigit());
+    words.filter(|w| w.len() >= 64).map(str::to_owned).collect()
+}
+
+#[test]
+fn nothing_secret_is_seen_and_no_process_is_left_when_the_launcher_dies() {
+    let Some(hosts) = Hosts::two() else { return };
+    let desk = Desk::new();
+    let line = desk.slow_ndvi();
+    for (name, code) in [("INT", 130), ("TERM", 143), ("KILL", 137)] {
+        let _ = fs::remove_dir_all(desk.path(".out.tif.mapfold"));
+        let run = start(&desk, &hosts, &format!("{line} {TARGET} --workers 4"));
+        wait_until("some splits", || desk.logged() >= 2);
+        let mut seen = String::new();
+        for n in [1, 2] {
+            for (pid, line) in hosts.processes(n) {
+                let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+                seen += &format!("{line}\n{}\n", String::from_utf8_lossy(&environment));
+            }
+        }
+        let ssh: Vec<u32> = mapfold_tests::desk::children(run.pid());
+        assert_eq!(ssh.len(), 2, "a session a host");
+        ssh.iter().for_each(|pid| seen += &String::from_utf8_lossy(&fs::read(format!("/proc/{pid}/cmdline")).unwrap()));
+        let name_of_program = hosts.programs(1)[0].file_name().unwrap().to_string_lossy().into_owned();
+        let found = secrets(&seen);
+        assert!(found.len() > 4 && found.iter().all(|f| *f == name_of_program), "only its digest: {found:?}");
+        let began = Instant::now();
+        run.signal(name);
+        assert_eq!(run.wait().code, code);
+        for n in [1, 2] {
+            wait_until("no process is left", || hosts.processes(n).is_empty());
+        }
+        assert!(!ssh.iter().any(|pid| mapfold_tests::desk::lives(*pid)), "ssh lives");
+        assert!(began.elapsed() < Duration::from_secs(10), "{name}: {:?}", began.elapsed());
+        assert!(!desk.path("out.tif").exists(), "nothing is visible");
+    }
+    nothing_is_left(&hosts);
+}
+
+#[test]
+fn a_job_on_other_hosts_is_watched_and_stopped_like_any() {
+    let Some(hosts) = Hosts::two() else { return };
+    let desk = Desk::new();
+    let line = desk.slow_ndvi();
+    let begun = run(&desk, &hosts, &format!("{line} {TARGET} --detach --json")).fine().json();
+    let id = begun["id"].as_str().unwrap().to_owned();
+    wait_until("some splits", || desk.logged() >= 2);
+    let status = desk.run(&format!("status {id} --json")).fine().json();
+    assert_eq!(status["members"].as_array().map(Vec::len), Some(2), "{status}");
+    assert!(desk.run("jobs").fine().out.contains("ndvi"));
+    desk.run(&format!("kill {id}")).fine();
+    let over = desk.run(&format!("status {id} --json")).fine().json();
+    assert_eq!(over["state"], "cancelled", "{over}");
+    nothing_is_left(&hosts);
+    // What members write comes home.
+    let deadly = format!("--splits 40 --bad 5 --harm panic {TARGET}");
+    let ran = desk.start_program(&program("mapfold-trial"), &deadly, &[("MAPFOLD_SSH", &hosts.client())]).wait();
+    assert_eq!(ran.code, 1, "{ran}");
+    assert!(ran.err.lines().next().unwrap().contains("a harmful split"), "{ran}");
+    assert!(desk.run("logs mapfold-trial").code == 0);
+}
