@@ -118,7 +118,9 @@ impl Hosts {
 
     /// Kills all sessions of a host, as when its line is cut.
     pub fn cut(&self, n: usize) {
-        children(self.sshds[n - 1].id()).into_iter().for_each(|session| drop(signal("KILL", session)));
+        for session in children(self.sshds[n - 1].id()) {
+            signal("KILL", session);
+        }
     }
 
     /// Processes that logins of a host have started and that run: number and command line.
@@ -178,7 +180,9 @@ fn is_root() -> bool {
 impl Drop for Hosts {
     fn drop(&mut self) {
         for n in 1..=self.sshds.len() {
-            self.processes(n).into_iter().for_each(|(pid, _)| drop(signal("KILL", pid)));
+            for (pid, _) in self.processes(n) {
+                signal("KILL", pid);
+            }
             self.cut(n);
             self.close(n);
         }

@@ -80,3 +80,50 @@ fn oops(a: f32, b: f32) -> f32 {
     b
 }
 ";
+
+#[test]
+fn a_job_runs_by_the_path_of_its_crate_here_and_on_other_hosts() {
+    let desk = Desk::new();
+    desk.run(&format!("new my-job --mapfold {}", checkout().display())).fine();
+    fs::copy(checkout().join("Cargo.lock"), desk.path("my-job/Cargo.lock")).unwrap();
+    // The profile of this workspace, so that their builds are shared.
+    fs::create_dir(desk.path("my-job/.cargo")).unwrap();
+    let profile = "[profile.dev]\ndebug = false\nincremental = false\n[profile.dev.package.\"*\"]\nopt-level = 2\n";
+    fs::write(desk.path("my-job/.cargo/config.toml"), profile).unwrap();
+    let target = target().0.display().to_string();
+    let client = mapfold_tests::sshd::Hosts::two().map(|hosts| (hosts.client(), hosts));
+    let run = |args: &str, client: &str| {
+        let own = [("CARGO_TARGET_DIR", target.as_str()), ("MAPFOLD_JOB_PROFILE", "dev"), ("MAPFOLD_SSH", client)];
+        let mut c = desk.command(mapfold_tests::mapfold());
+        let clean = mapfold_tests::cargo();
+        clean.get_envs().filter(|(_, v)| v.is_none()).for_each(|(name, _)| drop(c.env_remove(name)));
+        c.args(args.split_whitespace()).envs(own);
+        Running::start(c, format!("mapfold {args}")).wait()
+    };
+    let scene = desk.run("gen scene scene --size 600 --bands B04,B08").fine();
+    let band = |b: &str| scene.out.lines().find(|l| l.contains(b)).unwrap().trim().to_owned();
+    let help = run("run ./my-job --help", "").fine();
+    assert!(help.out.contains("--explain"), "all options of a run: {help}");
+    let readme = fs::read_to_string(desk.path("my-job/README.md")).unwrap();
+    let line = readme.lines().map(str::trim).find(|l| l.starts_with("cargo run --release -- ")).unwrap();
+    let words = line["cargo run --release -- ".len()..].split(' ');
+    let args: Vec<String> = words
+        .map(|w| if w.ends_with("B04.tif") { band("B04") } else if w.ends_with("B08.tif") { band("B08") } else { w.into() })
+        .collect();
+    let args = args.join(" ");
+    run(&format!("run ./my-job {args} --tile 256"), "").fine();
+    oracle("ndvi.py", &[band("B04"), band("B08"), desk.arg("out.tif")].map(|p| desk.arg(&p)));
+    if let Some((client, _hosts)) = &client {
+        let before = desk.bytes("out.tif");
+        run(&format!("run ./my-job {args} --tile 256 --overwrite --target ssh://host1,host2"), client).fine();
+        assert!(desk.bytes("out.tif") == before, "the same bytes on other hosts");
+    }
+    // What cannot be run is told, and names of jobs are still guessed.
+    run("run ndvy --red a", "").refused(2, &["ndvi"]);
+    run("run ./my-jop", "").refused(2, &["my-jop", "no such job"]);
+    let job = fs::read_to_string(desk.path("my-job/src/main.rs")).unwrap();
+    fs::write(desk.path("my-job/src/main.rs"), job + "fn broken() -> u8 { \"text\" }\n").unwrap();
+    let broken = run("run ./my-job --help", "");
+    assert_eq!(broken.code, 2, "{broken}");
+    broken.says(&["mismatched types", "does not build"]);
+}

@@ -79,6 +79,21 @@ mapfold new my-job --mapfold ~/mapfold
 cd my-job
 cargo test";
 
+/// `mapfold bundle --help`
+pub const BUNDLE: &str = "\
+mapfold bundle
+mapfold bundle -o mapfold.tar.gz
+tar -xzf mapfold.tar.gz
+./mapfold/mapfold list";
+
+/// `mapfold manifest --help`
+pub const MANIFEST: &str = "\
+mapfold manifest slurm --workers 4 --cpus 16 -- \\
+  run ndvi --red /data/B04.tif --nir /data/B08.tif --out /data/ndvi.tif > job.sh
+mapfold manifest kubernetes --image my-registry/mapfold --workers 4 -- \\
+  run wordcount s3://bucket/text --out s3://bucket/counts > job.json
+Then: sbatch job.sh, or kubectl apply -f job.json";
+
 /// `mapfold fsck --help`
 pub const FSCK: &str = "\
 mapfold fsck .
@@ -148,6 +163,8 @@ Exit codes:
 const ENVIRONMENT: &str = "\
 Environment:
   MAPFOLD_MEMORY_LIMIT     as --memory-limit
+  MAPFOLD_SSH              command for --target ssh://, for example ssh -F FILE
+  MAPFOLD_JOB_PROFILE      profile that `mapfold run ./my-job` builds in (release)
   MAPFOLD_HTTP_RETRIES     how often a failed HTTP request is tried again
   RUST_LOG                 what to log, for example debug; goes before -v
   NO_COLOR, CLICOLOR_FORCE colours never, always";

@@ -3,11 +3,14 @@
 //! Verbs only: everything that a job can do is in the job's own binary too. `main` parses, one function per verb does
 //! it, and the facade's `print_error` makes the exit code.
 
+mod bundle;
 mod examples;
 mod fsck;
 mod info;
 mod jobs;
+mod manifest;
 mod new;
+mod own_job;
 mod preview;
 mod scene;
 mod shell;
@@ -21,6 +24,10 @@ fn main() -> ExitCode {
     let built_in = verbs::builtins();
     if let Some(code) = mapfold::attend_if_called(&built_in) {
         return code;
+    }
+    let is_builtin = |name: &str| built_in.iter().any(|job| job.name() == name);
+    if let Some(done) = own_job::take(std::env::args_os().skip(1), is_builtin) {
+        return done.unwrap_or_else(|e| mapfold::print_error(&e, mapfold::watch::colour_on_stderr()));
     }
     let cmd = match command(&built_in) {
         Ok(cmd) => cmd,
@@ -60,7 +67,10 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .disable_help_subcommand(true)
         .subcommand_value_name("JOB")
         .subcommand_help_heading("Jobs")
-        .after_help("`mapfold run JOB --help` shows the options of a job, with examples.");
+        .after_help(
+            "`mapfold run JOB --help` shows the options of a job, with examples.\n\
+             A job of your own runs by its path: `mapfold run ./my-job …` builds its crate in release mode.",
+        );
     for job in jobs {
         run = run.subcommand(job.command()?);
     }
@@ -81,6 +91,10 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand(preview.after_help(examples::text(examples::PREVIEW)))
         .subcommand(verbs::gen_command())
         .subcommand(new)
+        .subcommand(bundle::BundleArgs::augment_args(Command::new("bundle")).after_help(examples::text(examples::BUNDLE)))
+        .subcommand(
+            manifest::ManifestArgs::augment_args(Command::new("manifest")).after_help(examples::text(examples::MANIFEST)),
+        )
         .subcommand(fsck::FsckArgs::augment_args(Command::new("fsck")).after_help(examples::text(examples::FSCK)))
         .subcommand(verbs::completion_command())
         .subcommand(verbs::man_command()))

@@ -82,6 +82,8 @@ pub fn other(verb: &str, m: &ArgMatches, cmd: Command, jobs: &[Builtin]) -> Resu
         "preview" => draw(&parsed(m)?),
         "gen" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| generate(m)),
         "new" => create(&parsed(m)?),
+        "bundle" => parsed::<crate::bundle::BundleArgs>(m)?.run(),
+        "manifest" => parsed::<crate::manifest::ManifestArgs>(m)?.run(),
         "fsck" => parsed::<crate::fsck::FsckArgs>(m)?.run(),
         "completion" => complete(m, cmd),
         "man" => manual(m, cmd),

@@ -171,9 +171,15 @@ fn command(host: &SshHost, setup: &Setup) -> Command {
         "ServerAliveCountMax=4",
         "LogLevel=ERROR",
     ];
-    options.iter().for_each(|o| drop(command.args(["-o", o])));
-    host.port.iter().for_each(|port| drop(command.args(["-p", &port.to_string()])));
-    host.user.iter().for_each(|user| drop(command.args(["-l", user])));
+    for option in options {
+        command.args(["-o", option]);
+    }
+    if let Some(port) = host.port {
+        command.args(["-p", &port.to_string()]);
+    }
+    if let Some(user) = &host.user {
+        command.args(["-l", user]);
+    }
     command.arg("--").arg(&host.host).arg(setup.program.script());
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     die_with_parent(&mut command);
