@@ -173,7 +173,8 @@ class Connection:
         """One request; False when the connection is over."""
         method, target = head.first[0], head.first[1]
         if target == "/__faults":
-            return await self.say(200, "OK", json.dumps(self.plan.report()), "application/json")
+            await self.say(200, "OK", json.dumps(self.plan.report()), "application/json")
+            return not head.closes
         kind = self.plan.next(method, target)
         if kind == "reset":
             reset(self.writer)
@@ -198,7 +199,6 @@ class Connection:
         head = f"HTTP/1.1 {status} {reason}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
         self.writer.write(head.encode() + body)
         await self.writer.drain()
-        return True
 
     async def forward(self, head, method, kind):
         if self.server is None or self.server[0].at_eof():  # it may close what is idle

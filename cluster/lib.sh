@@ -11,11 +11,15 @@ RUN="${MAPFOLD_PARTS_RUN:-$cache/run}"
 say() { printf '%s\n' "$*" >&2; }
 fail() { say "error: $*"; exit 1; }
 
-missing() { # WHAT, WHY, HOW: a prerequisite, by name
+lacking=""
+
+missing() { # WHAT, WHY, HOW: a prerequisite, by name. Goes on, so that all that is missing is said at once
     say "missing: $1 ($2)"
     say "  to get it: $3"
-    exit 3
+    lacking=1
 }
+
+checked() { [ -z "$lacking" ] || exit 3; }
 
 need() { # COMMAND, WHY, DEBIAN PACKAGE...: MAPFOLD_PARTS_INSTALL=1 lets root install what Debian has
     local command="$1" why="$2"
@@ -41,6 +45,10 @@ once() { # FOLDER, COMMAND...: fills a folder of the cache, whole or not at all;
     local folder="$1"
     shift
     [ -e "$folder/.complete" ] && return
+    if [ "${MAPFOLD_PARTS_OFFLINE:-}" = 1 ]; then
+        missing "${folder#"$cache/"}" "not in the cache $cache" "make test, or cluster/part.sh $PART get"
+        checked
+    fi
     mkdir -p "$(dirname "$folder")"
     {
         flock 8
@@ -65,6 +73,7 @@ claim_ports() {
     mkdir -p "$cache/claims" "$RUN"
     {
         flock 8
+        [ -s "$RUN/port0" ] && return
         local base
         for base in ${MAPFOLD_PARTS_PORT:-$(seq 19000 1000 31000)}; do
             claimable "$base" || continue
@@ -110,7 +119,7 @@ spawn() { # NAME, COMMAND...: in a session of its own, so that the caller's Ctrl
     shift
     mkdir -p "$HOME_OF_PART/pids" "$HOME_OF_PART/logs"
     cd "$HOME_OF_PART"
-    setsid "$@" >>"$HOME_OF_PART/logs/$name.log" 2>&1 </dev/null 8>&- 9>&- &
+    setsid "$@" >>"$HOME_OF_PART/logs/$name.log" 2>&1 </dev/null 7>&- 8>&- 9>&- &
     pid=$!
     cd "$OLDPWD"
     echo "$pid $(started_at "$pid")" >"$HOME_OF_PART/pids/$name"
@@ -120,13 +129,15 @@ stop() { # SIGNAL, NAME: returns when it is gone
     local signal="$1" name="$2" pid i
     pid="$(pid_of "$name")"
     if [ -n "$pid" ]; then
+        part_ending "$name" "$pid"
         kill "-$signal" "$pid" 2>/dev/null || true
         for ((i = 0; i < 200; i++)); do
             alive "$name" || break
             [ "$i" = 150 ] && kill -9 "$pid" 2>/dev/null
             sleep 0.1
         done
-        alive "$name" && fail "$name (pid $pid) does not end"
+        ! alive "$name" || fail "$name (pid $pid) does not end"
+        part_ended "$name"
     fi
     rm -f "$HOME_OF_PART/pids/$name"
 }

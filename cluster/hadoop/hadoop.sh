@@ -12,13 +12,17 @@ for package in nio.ch security.x509; do java_opens+=("--add-opens=java.base/sun.
 for package in dns util; do java_opens+=("--add-exports=java.base/sun.net.$package=ALL-UNNAMED"); done
 java_common=(-XX:+UseSerialGC -Xshare:auto -Djava.net.preferIPv4Stack=true -Djava.security.egd=file:/dev/urandom)
 
-hadoop_get() { # hdfs | yarn: the jars of that set
+part_check() { # of both parts
     need curl "asks servers for their health" curl
     need_java
+    [ -e "$cache/hadoop-$hadoop_version/$PART/.complete" ] || need mvn "fetches Hadoop's jars (once)" maven
+}
+
+hadoop_get() { # hdfs | yarn: the jars of that set
     hadoop_jars="$cache/hadoop-$hadoop_version/$1"
     [ -e "$hadoop_jars/.complete" ] && return
-    need mvn "fetches Hadoop's jars (once)" maven
-    say "fetching Hadoop $hadoop_version, $1 (once, 50 to 100 MB; kept in $cache)"
+    [ "${MAPFOLD_PARTS_OFFLINE:-}" = 1 ] ||
+        say "fetching Hadoop $hadoop_version, $1 (once, 50 to 100 MB; kept in $cache)"
     once "$hadoop_jars" hadoop_fetch "$1" || fail "Maven could not fetch Hadoop's jars, see above"
 }
 
@@ -31,6 +35,7 @@ hadoop_fetch() { # SET, FOLDER
 need_java() { # sets $java and JAVA_HOME; Hadoop 3.4 runs on 11 to 23
     java="${JAVA_HOME:+$JAVA_HOME/bin/}java"
     command -v "$java" >/dev/null || { java=java; need java "runs Hadoop" openjdk-17-jre-headless; }
+    command -v "$java" >/dev/null || return 0 # said already
     local major
     major="$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p')"
     [ "${major:-0}" -ge 11 ] && [ "$major" -le 23 ] ||

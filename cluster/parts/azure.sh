@@ -10,13 +10,17 @@ azure_key='Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFP
 
 part_names() { echo azurite; }
 
-part_get() {
+part_check() {
     need curl "asks servers for their health" curl
     need openssl "signs the request that makes a container" openssl
     command -v node >/dev/null || missing node "runs Azurite" "Node.js 20 or later: apt-get install nodejs npm, or nodejs.org"
+    [ -e "$azurite/.complete" ] || command -v npm >/dev/null || missing npm "fetches Azurite (once)" "apt-get install npm"
+}
+
+part_get() {
     [ -e "$azurite/.complete" ] && return
-    command -v npm >/dev/null || missing npm "fetches Azurite (once)" "apt-get install npm"
-    say "fetching Azurite $azurite_version (once, 190 MB; kept in $cache)"
+    [ "${MAPFOLD_PARTS_OFFLINE:-}" = 1 ] ||
+        say "fetching Azurite $azurite_version (once, 190 MB; kept in $cache)"
     once "$azurite" azurite_fetch || fail "npm could not fetch Azurite, see above"
 }
 
