@@ -51,6 +51,7 @@ part_vars() {
     need_java
     echo "MAPFOLD_PART_YARN=http://$hadoop_host:$(port 24)"
     echo "MAPFOLD_PART_YARN_COMMAND=$hadoop_home/bin/yarn"
+    echo "MAPFOLD_PART_YARN_JARS=$cache/hadoop-$hadoop_version/yarn"
     echo "JAVA_HOME=$JAVA_HOME"
     echo "HADOOP_CONF_DIR=$hadoop_home/conf"
 }
