@@ -59,7 +59,7 @@ up() {
     part_prepare
     local name
     for name in $(part_names); do alive "$name" || part_start "$name"; done
-    wait_healthy 90
+    wait_healthy 240
 }
 
 down() {
@@ -125,6 +125,7 @@ one() { # VERB, NAME
 # ---- owners: a test run that is killed must leave no servers
 
 owned() { # PID: writes it down, and starts a keeper unless there is one
+    mkdir -p "$RUN"
     (
         flock 7
         mkdir -p "$RUN/owners"

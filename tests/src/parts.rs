@@ -15,6 +15,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tempfile::TempDir;
 
+/// Exit code of `part.sh` when a program or a download is missing; all others but 0 are faults.
+const LACKING: i32 = 3;
+
 /// A part that runs.
 #[derive(Clone, Debug)]
 pub struct Part {
@@ -28,7 +31,7 @@ pub struct Part {
 /// `None`, said loudly, where it cannot be had.
 ///
 /// # Panics
-/// With `CI=true` when it cannot be had.
+/// With `CI=true` when it cannot be had, and when it does not start.
 pub fn part(name: &str) -> Option<Part> {
     static SHARED: Mutex<Option<HashMap<String, Option<Part>>>> = Mutex::new(None);
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -112,14 +115,16 @@ impl Drop for OwnPart {
 }
 
 impl Part {
-    /// Starts it, or finds it running; `None`, with the reason on stderr, when that cannot be.
+    /// Starts it, or finds it running; `None`, with the reason on stderr, when something that it needs is missing.
     fn up(name: &str, run: &Path, owner: u32) -> Option<Part> {
         let mut part = Part { name: name.to_owned(), run: run.to_owned(), owner, vars: BTreeMap::new() };
         let done = part.command(&[name, "up"]).output().expect("the checkout has cluster/part.sh");
-        if !done.status.success() {
-            eprintln!("{}", String::from_utf8_lossy(&done.stderr).trim_end());
+        let said = String::from_utf8_lossy(&done.stderr);
+        if done.status.code() == Some(LACKING) {
+            eprintln!("{}", said.trim_end());
             return None;
         }
+        assert!(done.status.success(), "part {name} does not start: {said}");
         let vars = part.script(&["vars"]);
         let vars = vars.lines().filter_map(|line| line.split_once('='));
         part.vars = vars.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();

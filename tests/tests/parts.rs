@@ -117,7 +117,7 @@ fn servers_go_when_their_owner_is_killed() {
     let script = |words: &str, owner: Option<u32>| {
         let mut command = Command::new(checkout().join("cluster/part.sh"));
         command.args(words.split(' ')).env("MAPFOLD_PARTS_RUN", desk.path("run")).env_remove("MAPFOLD_PARTS_OWNER");
-        owner.iter().for_each(|pid| drop(command.env("MAPFOLD_PARTS_OWNER", pid.to_string())));
+        command.envs(owner.map(|pid| ("MAPFOLD_PARTS_OWNER", pid.to_string())));
         String::from_utf8(command.output().unwrap().stdout).unwrap()
     };
     if part("gcs").is_none() {
