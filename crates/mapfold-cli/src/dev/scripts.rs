@@ -105,8 +105,12 @@ mod tests {
     use std::path::{Path, PathBuf};
 
     fn files(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).expect("cluster/ is there").flatten() {
-            if entry.path().is_dir() { files(&entry.path(), found) } else { found.push(entry.path()) }
+        for path in std::fs::read_dir(folder).expect("cluster/ is there").flatten().map(|entry| entry.path()) {
+            if path.is_dir() {
+                files(&path, found);
+            } else {
+                found.push(path);
+            }
         }
     }
 

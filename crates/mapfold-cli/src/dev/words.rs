@@ -109,7 +109,7 @@ pub fn missing(said: &str) -> Error {
         let found = said.lines().filter_map(|line| line.trim().strip_prefix(prefix));
         found.for_each(|line| {
             if !once.contains(&line) {
-                once.push(line)
+                once.push(line);
             }
         });
         once
