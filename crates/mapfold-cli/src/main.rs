@@ -4,6 +4,7 @@
 //! it, and the facade's `print_error` makes the exit code.
 
 mod bundle;
+mod dev;
 mod examples;
 mod fsck;
 mod info;
@@ -95,6 +96,7 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand(
             manifest::ManifestArgs::augment_args(Command::new("manifest")).after_help(examples::text(examples::MANIFEST)),
         )
+        .subcommand(dev::command())
         .subcommand(fsck::FsckArgs::augment_args(Command::new("fsck")).after_help(examples::text(examples::FSCK)))
         .subcommand(verbs::completion_command())
         .subcommand(verbs::man_command()))
