@@ -31,6 +31,8 @@ pub enum Ended {
     Code(i32),
     /// By this signal.
     Signal(i32),
+    /// Its container ended in a way that is the cluster's, by this status.
+    Container(i32),
     /// The carrier does not know: its host is gone, say.
     Unknown,
 }
@@ -40,6 +42,7 @@ impl fmt::Display for Ended {
         match self {
             Ended::Code(code) => write!(f, "exit code {code}"),
             Ended::Signal(signal) => write!(f, "killed by signal {signal}{}", signal_name(*signal)),
+            Ended::Container(status) => write!(f, "{} (YARN's status {status})", crate::yarn::container_words(*status)),
             Ended::Unknown => f.write_str("ended in a way that nobody saw"),
         }
     }

@@ -22,6 +22,7 @@ mod tail;
 mod target;
 mod told;
 mod with_parent;
+pub mod yarn;
 
 pub use carrier::{Carrier, Ended, Exit, MemberSpec, Room, Slot};
 pub use error::LaunchError;

@@ -294,6 +294,11 @@ fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
 /// A transport failure; the library's text is kept (without the layers that only say that something failed), its URL is
 /// not.
 fn lost(error: reqwest::Error) -> Fault {
+    Fault::Passing { why: why_lost(error), after: None }
+}
+
+/// Why there was no answer, in few words.
+pub(crate) fn why_lost(error: reqwest::Error) -> String {
     let error = error.without_url();
     let mut why = error.to_string();
     let mut source = std::error::Error::source(&error);
@@ -302,11 +307,10 @@ fn lost(error: reqwest::Error) -> Fault {
         source = cause.source();
     }
     let why = why.rsplit("client error (Connect): ").next().unwrap_or(&why);
-    let why = redact(why.split(" (os error").next().unwrap_or(why));
-    Fault::Passing { why, after: None }
+    redact(why.split(" (os error").next().unwrap_or(why))
 }
 
-fn is_loopback(url: &url::Url) -> bool {
+pub(crate) fn is_loopback(url: &url::Url) -> bool {
     match url.host() {
         Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
@@ -315,7 +319,7 @@ fn is_loopback(url: &url::Url) -> bool {
     }
 }
 
-fn builder(options: &StoreOptions) -> ClientBuilder {
+pub(crate) fn builder(options: &StoreOptions) -> ClientBuilder {
     Client::builder()
         .user_agent(concat!("mapfold/", env!("CARGO_PKG_VERSION")))
         // A Referer would carry the signed URL to wherever a server redirects us.
@@ -325,7 +329,7 @@ fn builder(options: &StoreOptions) -> ClientBuilder {
         .pool_max_idle_per_host(16)
 }
 
-fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {
+pub(crate) fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {
     // An error means that somebody has chosen a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let error = match builder().build() {

@@ -27,6 +27,7 @@
 //! # }
 //! ```
 
+mod calls;
 mod closest;
 #[doc(hidden)]
 pub mod conformance;
@@ -39,6 +40,7 @@ mod local;
 mod memory;
 mod options;
 mod pattern;
+mod private;
 mod ranges;
 mod recent;
 mod redact;
@@ -48,6 +50,7 @@ pub mod secret;
 mod stores;
 mod work_file;
 
+pub use calls::{Answer, Call};
 pub use closest::closest;
 pub use counters::StoreCounters;
 pub use error::StoreError;

@@ -112,6 +112,10 @@ impl Stores {
         Stores(Arc::new(Inner { options, ..Inner::default() }))
     }
 
+    pub(crate) fn options(&self) -> &StoreOptions {
+        &self.0.options
+    }
+
     /// Runs `future` on the I/O threads.
     pub fn spawn<F>(&self, future: F) -> tokio::task::JoinHandle<F::Output>
     where

@@ -36,7 +36,7 @@ pub use live::Live;
 pub use meter::{Meter, PIXELS, StageMeter};
 pub use progress::{Progress, ProgressOptions};
 pub use report::{MemberReport, MemoryReport, OutputReport, RunReport, StageReport};
-pub use serve::{Dashboard, DashboardAddress, Shown, Token};
+pub use serve::{Askers, Dashboard, DashboardAddress, Shown, Token};
 pub use spread::{Skew, Spread};
 pub use style::{Style, colour_on_stderr, colour_on_stdout};
 pub use table::{Align, Table};

@@ -2,7 +2,7 @@
 
 use crate::args::{Color, RunArgs};
 use crate::watching::Watched;
-use crate::{Error, Result, carried, describe, detach, member, says};
+use crate::{Error, Result, carried, describe, detach, member, on_yarn, says};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, ValueHint};
 use mapfold_coord::{EventLog, JobId};
 use mapfold_engine::{RunOptions, RunOutcome};
@@ -85,6 +85,10 @@ impl Builtin {
                 return launched.unwrap_or_else(|e| says::print_job_error(&args, &e, false));
             }
             match P::from_arg_matches(m) {
+                Ok(_) if args.is_for_others() => {
+                    let launched = launch_elsewhere(&args, name, &described, m);
+                    launched.unwrap_or_else(|e| says::print_job_error(&args, &e, colour(&args)))
+                }
                 Ok(params) => finish(&args, run_job(name, &*job, params, &args)),
                 Err(e) => says::print_usage_error(&e),
             }
@@ -214,6 +218,27 @@ fn shown(arg: Arg) -> Arg {
     if arg.is_positional() { arg } else { arg.value_name("LOC") }
 }
 
+/// Has another machine run this command, and says what became of it.
+fn launch_elsewhere(args: &RunArgs, name: &str, own: &Command, m: &ArgMatches) -> Result<ExitCode> {
+    if let Some(loc) = relative(own, m) {
+        let what = format!("{loc}: a relative path; the processes of a cluster have folders of their own");
+        let remedy = "give the whole path, of a folder that all nodes share, or a location such as hdfs:///…";
+        return Err(Error::usage(what).with_remedy(remedy));
+    }
+    on_yarn::launch(args, name)
+}
+
+/// A location among a job's own parameters that means something else in another folder.
+fn relative(own: &Command, m: &ArgMatches) -> Option<String> {
+    let locations = own.get_arguments().filter(|a| a.get_value_parser().type_id() == TypeId::of::<Loc>());
+    let all = locations.filter_map(|a| m.try_get_many::<Loc>(a.get_id().as_str()).ok()?);
+    let is_relative = |loc: &&Loc| {
+        let listed = loc.as_text().strip_prefix('@').filter(|l| !l.contains("://")).map(std::path::Path::new);
+        loc.local_path().or(listed).is_some_and(|path| path.is_relative())
+    };
+    all.flatten().find(is_relative).map(ToString::to_string)
+}
+
 /// What a job came to: an explanation or a run.
 pub enum Done {
     /// `--explain`
@@ -261,8 +286,9 @@ pub fn run_job<P: Serialize>(
     });
     let events = Arc::new(EventLog::open(&id));
     events.subscribe(Arc::new(progress.clone()));
-    let watched = Watched::start(&args.watch, args.quiet, &events, &progress)?;
     opts.events = events.clone();
+    on_yarn::settle_in(&mut opts);
+    let watched = Watched::start(&args.watch, args.quiet, &events, &progress)?;
     opts.job = Some(id);
     opts.settings = args.settings()?;
     let done = mapfold_engine::run(&plan, &opts);

@@ -152,6 +152,9 @@ pub struct RunArgs {
     pub color: Color,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub yarn: crate::on_yarn::YarnArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub watch: crate::watching::WatchArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -391,6 +394,14 @@ impl RunArgs {
         self.mode.unwrap_or(if self.target.is_some() { Mode::Cluster } else { Mode::Standalone })
     }
 
+    /// Whether another machine is to run this very command.
+    pub(crate) fn is_for_others(&self) -> bool {
+        self.target == Some(Target::Yarn)
+            && self.mode() == Mode::Cluster
+            && !self.explain
+            && !mapfold_launch::yarn::Yarn::is_within()
+    }
+
     /// Processes that attempt splits.
     fn processes(&self) -> Result<usize> {
         self.check_target()?;
@@ -422,9 +433,14 @@ impl RunArgs {
             ("--bind", self.bind.is_some()),
             ("--advertise", self.advertise.is_some()),
         ];
+        if let Some(name) = self.yarn.said().first().filter(|_| self.target != Some(Target::Yarn)) {
+            let what = format!("{name} is for --target yarn");
+            return Err(Error::usage(what).with_remedy("leave it out, or add the target"));
+        }
         match said.iter().find(|(_, given)| *given) {
             Some((name, _)) if !cluster => {
-                Err(Error::usage(format!("{name} is for --mode cluster")).with_remedy("leave it out, or change the mode"))
+                Err(Error::usage(format!("{name} is for --mode cluster"))
+                    .with_remedy("leave it out, or change the mode"))
             }
             _ if cluster && self.target.is_none() => {
                 let remedy = "add --target ssh://HOST,…, a file of hosts, yarn or emr://ID";

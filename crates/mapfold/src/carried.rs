@@ -4,9 +4,10 @@
 //! for it. A new carrier is a case in [`aboard`].
 
 use crate::args::{Mode, RunArgs, ShuffleArg};
-use crate::{Error, Result};
+use crate::{Error, Result, on_yarn};
 use mapfold_coord::{Generation, JobId, events};
 use mapfold_engine::{Crew, Door, Ended, Meeting, RunOptions, Shuffle};
+use mapfold_launch::yarn::Yarn;
 use mapfold_launch::{
     Carrier, Exit, LaunchError, Local, MemberSpec, Membership, Room, Slot, Ssh, SshHost, SshOptions, Staged, Target,
 };
@@ -43,7 +44,7 @@ pub(crate) fn crew(args: &RunArgs, plan: &Plan, job: &JobId, opts: &mut RunOptio
     let logs = folder.join("logs");
     std::fs::create_dir_all(&logs)
         .map_err(|e| Error::caused(Kind::Job, e).with_remedy(format!("{} must be writable", logs.display())))?;
-    let token = Token::random()?;
+    let token = if Yarn::is_within() { on_yarn::token()? } else { Token::random()? };
     let Aboard { carrier, meeting, room } = aboard(args, &logs, &token)?;
     if let Some(room) = room {
         opts.threads = args.threads.unwrap_or(room.threads as usize);
@@ -62,9 +63,14 @@ fn aboard(args: &RunArgs, logs: &Path, token: &Token) -> Result<Aboard> {
     match &args.target {
         None => Ok(Aboard { carrier: Box::new(Local::new(logs)?), meeting: Meeting::default(), room: None }),
         Some(Target::Ssh(hosts)) => by_ssh(args, hosts, logs, token),
-        Some(Target::Yarn | Target::Emr(_)) => {
-            let what = "this build of mapfold does not know how to start members on YARN";
-            Err(Error::usage(what).with_remedy("use --target ssh://HOST,… or --mode pseudo"))
+        Some(Target::Emr(_)) => {
+            let what = "this build of mapfold does not know how to start members on EMR";
+            Err(Error::usage(what).with_remedy("on its primary node, use --target yarn"))
+        }
+        // The launcher submits the whole run (`on_yarn`): this is its coordinator.
+        Some(Target::Yarn) => {
+            let (carrier, meeting) = (Box::new(on_yarn::carrier(args)?), on_yarn::meeting()?);
+            Ok(Aboard { carrier, meeting, room: Some(on_yarn::member_room(args)) })
         }
     }
 }

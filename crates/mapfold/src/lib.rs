@@ -64,6 +64,7 @@ mod carried;
 mod describe;
 mod detach;
 mod member;
+mod on_yarn;
 mod says;
 mod table;
 pub mod testing;

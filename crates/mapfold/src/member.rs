@@ -5,8 +5,9 @@
 
 use crate::app::Builtin;
 use crate::args::Settings;
-use crate::{Error, Result, says};
+use crate::{Error, Result, on_yarn, says};
 use mapfold_engine::{Door, Orders, Own};
+use mapfold_launch::yarn::{self, Yarn};
 use mapfold_launch::{HOST_OPTION, MEMBER_OPTION, Membership, Room};
 use mapfold_plan::Plan;
 use mapfold_store::Stores;
@@ -14,6 +15,9 @@ use std::process::ExitCode;
 
 /// Does a member's work when this program was started as one; `None` when it was not.
 pub fn attend_if_called(jobs: &[Builtin]) -> Option<ExitCode> {
+    if let Err(e) = Yarn::enter() {
+        return Some(says::print_error(&on_yarn::told(e), false));
+    }
     let mut args = std::env::args_os().skip(1);
     let first = args.next()?;
     if first != MEMBER_OPTION && first != HOST_OPTION {
@@ -39,16 +43,22 @@ fn host() -> Result<()> {
 }
 
 fn attend(place: &str, jobs: &[Builtin]) -> Result<()> {
-    let place: Membership = place.parse()?;
-    let inherited = mapfold_launch::inherit()?;
+    let mut place: Membership = place.parse()?;
+    let token = if yarn::is_member() {
+        place.folder = std::env::current_dir().ok(); // Its container's; it goes with the container.
+        on_yarn::token()?
+    } else {
+        let inherited = mapfold_launch::inherit()?;
+        let lifeline = inherited.lifeline;
+        std::thread::spawn(move || {
+            lifeline.wait();
+            std::process::exit(mapfold_engine::FENCED); // Without a launcher, nothing that it does counts.
+        });
+        inherited.token
+    };
     let own = Own { flight: place.notes(), scratch: place.scratch() };
-    let (address, token, tls) = (place.meet, inherited.token, place.tls);
+    let (address, tls) = (place.meet, place.tls);
     let door = Door { address, job: place.job, member: place.index, token, tls };
-    let lifeline = inherited.lifeline;
-    std::thread::spawn(move || {
-        lifeline.wait();
-        std::process::exit(mapfold_engine::FENCED); // Without a launcher, nothing that it does counts.
-    });
     let (orders, line) = mapfold_engine::enlist(&door, own)?;
     let job = jobs.iter().find(|j| j.name() == orders.name).or(jobs.first().filter(|_| jobs.len() == 1));
     let job = job.ok_or_else(|| Error::job(format!("this program has no job {:?}", orders.name)))?;

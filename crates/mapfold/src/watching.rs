@@ -5,7 +5,7 @@ use crate::{Error, Result};
 use clap::Args;
 use mapfold_coord::{EventLog, JobEvent, JobId};
 use mapfold_plan::Kind;
-use mapfold_watch::{Dashboard, DashboardAddress, Live, Progress, RunReport, Shown, Token};
+use mapfold_watch::{Askers, Dashboard, DashboardAddress, Live, Progress, RunReport, Shown, Token};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -80,8 +80,15 @@ fn serve(args: &WatchArgs, live: &Live, events: &EventLog) -> Result<Option<Dash
     }
     let token = args.dashboard_token.as_ref().map(|file| Token::read(file)).transpose();
     let token = token.map_err(|e| Error::caused(Kind::Usage, e))?;
+    let (address, askers) = match (token, mapfold_launch::yarn::proxied()) {
+        (Some(token), _) => (args.dashboard.clone(), Askers::With(token)),
+        (None, Some(place)) if args.dashboard == DashboardAddress::Auto => {
+            (DashboardAddress::At(format!("{}:0", place.host)), Askers::From(place.proxies))
+        }
+        (None, _) => (args.dashboard.clone(), Askers::Local),
+    };
     let shown = Shown { live: live.clone(), log: events.path() };
-    match Dashboard::start(&args.dashboard, token, shown) {
+    match Dashboard::start(&address, askers, shown) {
         Ok(dashboard) => Ok(Some(dashboard)),
         Err(e) if args.dashboard == DashboardAddress::Auto => {
             tracing::info!("no dashboard: {e}");

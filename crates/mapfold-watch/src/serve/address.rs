@@ -60,8 +60,8 @@ impl fmt::Display for DashboardAddress {
 }
 
 impl DashboardAddress {
-    /// A listener there. Beyond loopback only with a token.
-    pub(super) fn bind(&self, has_token: bool) -> Result<TcpListener> {
+    /// A listener there. Beyond loopback only where somebody else may ask.
+    pub(super) fn bind(&self, is_guarded: bool) -> Result<TcpListener> {
         let local = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         match self {
             DashboardAddress::Off => Err(Error::new(ErrorKind::InvalidInput, "the dashboard is off")),
@@ -72,7 +72,7 @@ impl DashboardAddress {
             DashboardAddress::At(text) => {
                 let all: Vec<SocketAddr> = text.to_socket_addrs()?.collect();
                 let is_safe = |a: &SocketAddr| is_loopback(a.ip());
-                if !has_token && !all.iter().all(is_safe) {
+                if !is_guarded && !all.iter().all(is_safe) {
                     let what = format!("{text} can be reached from other machines: that needs a token");
                     return Err(Error::new(ErrorKind::PermissionDenied, what));
                 }

@@ -1,6 +1,7 @@
 //! A running job over HTTP: metrics, JSON and events, for eyes and machines on this one.
 //!
-//! Read-only: GET and HEAD, nothing that changes the job. On loopback, unless the user gives a token (SECURITY.md);
+//! Read-only: GET and HEAD, nothing that changes the job. On loopback, unless the user gives a token (SECURITY.md) or a
+//! cluster's proxy is all that may ask ([`Askers`]);
 //! pages of strangers in a browser get nothing, for the `Host` they send is theirs (`guard`). At most [`CONNECTIONS`]
 //! at once and five seconds for a request's head: neither junk nor silence reaches the job.
 //!
@@ -18,7 +19,7 @@ use crate::Live;
 use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -42,6 +43,35 @@ pub struct Shown {
     pub log: Option<PathBuf>,
 }
 
+/// Who may ask beyond this machine.
+#[derive(Clone, Debug, Default)]
+pub enum Askers {
+    /// Nobody.
+    #[default]
+    Local,
+    /// Whoever sends this token.
+    With(Token),
+    /// Who asks from these addresses, such as a cluster's web proxy, which has asked its users who they are. Nobody
+    /// else gets a byte.
+    From(Vec<IpAddr>),
+}
+
+impl Askers {
+    fn token(&self) -> Option<Token> {
+        match self {
+            Askers::With(token) => Some(token.clone()),
+            _ => None,
+        }
+    }
+
+    fn lets_in(&self, from: IpAddr) -> bool {
+        match self {
+            Askers::From(known) => known.contains(&from.to_canonical()),
+            _ => true,
+        }
+    }
+}
+
 /// The server of one job. Dropping it ends it.
 #[derive(Debug)]
 pub struct Dashboard {
@@ -54,16 +84,16 @@ impl Dashboard {
     /// Serves from now on.
     ///
     /// # Errors
-    /// When no port can be had, or the address is not loopback and there is no token.
-    pub fn start(address: &DashboardAddress, token: Option<Token>, shown: Shown) -> std::io::Result<Dashboard> {
-        let listener = address.bind(token.is_some())?;
+    /// When no port can be had, or the address is not loopback and nobody else may ask.
+    pub fn start(address: &DashboardAddress, askers: Askers, shown: Shown) -> std::io::Result<Dashboard> {
+        let listener = address.bind(!matches!(askers, Askers::Local))?;
         let at = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let (over, is_over) = watch::channel(false);
-        let guard = Arc::new(guard::Guard::new(at, token));
+        let guard = Arc::new(guard::Guard::new(at, askers.token()));
         let router = pages::router(shown, is_over.clone(), guard);
         let run = move || match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-            Ok(runtime) => runtime.block_on(serve(listener, router, is_over)),
+            Ok(runtime) => runtime.block_on(serve(listener, &askers, router, is_over)),
             Err(_) => drop(listener), // Without a runtime nobody is served; the job does not need it.
         };
         let thread = std::thread::Builder::new().name("dashboard".to_owned()).spawn(run)?;
@@ -90,7 +120,7 @@ impl Drop for Dashboard {
     }
 }
 
-async fn serve(listener: std::net::TcpListener, router: Router, mut over: watch::Receiver<bool>) {
+async fn serve(listener: std::net::TcpListener, askers: &Askers, router: Router, mut over: watch::Receiver<bool>) {
     let Ok(listener) = TcpListener::from_std(listener) else { return };
     let free = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -99,10 +129,13 @@ async fn serve(listener: std::net::TcpListener, router: Router, mut over: watch:
             accepted = listener.accept() => accepted,
             _ = over.changed() => break,
         };
-        let Ok((stream, _)) = accepted else {
+        let Ok((stream, from)) = accepted else {
             tokio::time::sleep(Duration::from_millis(50)).await; // No descriptors left, perhaps: not a busy loop.
             continue;
         };
+        if !askers.lets_in(from.ip()) {
+            continue;
+        }
         let (router, over) = (router.clone(), over.clone());
         tokio::spawn(async move {
             attend(stream, router, over).await;

@@ -1,0 +1,358 @@
+//! A job on a YARN cluster: what the launcher does (submit, follow, bring home what was printed), and what is different
+//! in the coordinator, which runs the same command in the container of the application master.
+//!
+//! The launcher plans nothing and reads no input: the coordinator does, where the data is. What the coordinator printed,
+//! said and recorded comes back as it was, with its exit code, so that a user sees what a run on this machine shows.
+#![allow(clippy::print_stdout, clippy::print_stderr)] // It passes on what another process of ours has said.
+
+use crate::args::RunArgs;
+use crate::{Error, Result, says};
+use clap::Args;
+use mapfold_coord::events::{event_path, jobs_folder};
+use mapfold_coord::process::Process;
+use mapfold_coord::{EventLog, JobEvent, JobId, Subscriber};
+use mapfold_engine::{Cancel, Meeting, MemoryLimit, RunOptions};
+use mapfold_launch::Room;
+use mapfold_launch::yarn::{self, App, Outcome, Site, Submission, Submitted, Yarn, YarnError, container_mib};
+use mapfold_plan::Kind;
+use mapfold_store::Stores;
+use mapfold_watch::Live;
+use mapfold_wire::Token;
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How often the ResourceManager is asked how the application is.
+const ASK_EVERY: Duration = Duration::from_millis(500);
+/// How long an application may take to end when it was asked to.
+const END_WITHIN: Duration = Duration::from_secs(30);
+/// How often an application master may be begun: the second goes on where the first one was.
+const ATTEMPTS: u32 = 2;
+/// Memory of a coordinator and of a member, and threads of a member, when the user says nothing: what schedulers that
+/// were never tuned can give.
+const COORDINATOR_MEMORY: u64 = 512 << 20;
+const MEMBER_MEMORY: u64 = 1 << 30;
+const MEMBER_THREADS: u32 = 1;
+
+/// Options about clusters with a scheduler.
+#[derive(Args, Clone, Debug)]
+pub struct YarnArgs {
+    /// Queue of the cluster's scheduler (--target yarn) [default: the cluster's choice]
+    #[arg(long, value_name = "QUEUE", help_heading = "Cluster")]
+    pub queue: Option<String>,
+    /// Name of the application in the cluster's lists (--target yarn) [default: the job's]
+    #[arg(long, value_name = "NAME", help_heading = "Cluster")]
+    pub name: Option<String>,
+    /// Memory of the coordinator in the application master's container (--target yarn) [default: 512MiB]
+    #[arg(long, value_name = "SIZE", help_heading = "Cluster")]
+    pub am_memory: Option<MemoryLimit>,
+    /// Folder for the job's own files, which all nodes can read (--target yarn) [default: /user/NAME/.mapfold on the
+    /// cluster's file system]
+    #[arg(long, value_name = "LOC", help_heading = "Cluster")]
+    pub staging: Option<mapfold_store::Loc>,
+    /// Label of the nodes for the application master, or none (--target yarn) [default: ON_DEMAND or CORE, where the
+    /// cluster has such a label]
+    #[arg(long, value_name = "LABEL", help_heading = "Cluster")]
+    pub am_node_label: Option<String>,
+}
+
+impl YarnArgs {
+    /// The options that were given, as they are typed.
+    pub(crate) fn said(&self) -> Vec<&'static str> {
+        let all = [
+            ("--queue", self.queue.is_some()),
+            ("--name", self.name.is_some()),
+            ("--am-memory", self.am_memory.is_some()),
+            ("--staging", self.staging.is_some()),
+            ("--am-node-label", self.am_node_label.is_some()),
+        ];
+        all.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect()
+    }
+}
+
+/// What a member may use on a cluster whose nodes this machine knows nothing of.
+pub(crate) fn member_room(args: &RunArgs) -> Room {
+    let threads = args.threads.map_or(MEMBER_THREADS, |n| u32::try_from(n).unwrap_or(u32::MAX));
+    Room { threads, memory: args.memory_limit.map_or(MEMBER_MEMORY, |m| m.0) }
+}
+
+pub(crate) fn told(e: YarnError) -> Error {
+    let remedy = e.remedy();
+    let kind = if e.is_usage() { Kind::Usage } else { Kind::Input };
+    let error = Error::caused(kind, e);
+    match remedy {
+        Some(remedy) => error.with_remedy(remedy),
+        None => error,
+    }
+}
+
+/// Submits this very command, follows it to its end, and says what it said. Its exit code is the coordinator's.
+///
+/// # Errors
+/// Those of the submission; when the application ends without leaving a result.
+pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
+    says::set_up_logging(args.verbose, mapfold_watch::colour_on_stderr());
+    let job = match args.watch.job_id {
+        Some(id) => id,
+        None => JobId::random().map_err(|e| Error::caused(Kind::Job, e))?,
+    };
+    if args.watch.job_id.is_some() {
+        crate::detach::settle();
+    }
+    args.run_options(name, serde_json::Value::Null)?; // Options that contradict each other are refused here.
+    let cancel = Cancel::default();
+    let _ = cancel.on_signals();
+    let (stores, site) = (Stores::new(), Site::from_env().map_err(told)?);
+    let submitted = submission(args, name, job)?.submit(&stores, &site).map_err(told)?;
+    let log = begin_log(&job, name, &submitted);
+    let quiet = args.quiet || args.json && !says::is_terminal();
+    let followed = Follower { submitted: &submitted, cancel: cancel.clone(), quiet, shown: String::new() }.follow();
+    drop(log);
+    let (app, outcome) = match followed {
+        Ok(ended) => ended,
+        Err(e) => return Err(e.with_more_remedy(&format!("see {}", submitted.page()))),
+    };
+    submitted.clean();
+    match outcome.filter(|_| app.state != "KILLED") {
+        Some(outcome) => Ok(finish(&job, &submitted, &outcome)),
+        None => Err(without_outcome(&submitted, &app, cancel.signal())),
+    }
+}
+
+fn submission(args: &RunArgs, name: &str, job: JobId) -> Result<Submission> {
+    let program = std::env::current_exe().map_err(|e| Error::caused(Kind::Job, e))?;
+    let room = member_room(args);
+    Ok(Submission {
+        job,
+        name: args.yarn.name.clone().unwrap_or_else(|| name.to_string()),
+        queue: args.yarn.queue.clone(),
+        program,
+        arguments: arguments(&job)?,
+        member_memory: room.memory,
+        member_threads: room.threads as usize,
+        coordinator_memory: args.yarn.am_memory.map_or(COORDINATOR_MEMORY, |m| m.0),
+        label: args.yarn.am_node_label.clone(),
+        staging: args.yarn.staging.clone(),
+        attempts: ATTEMPTS,
+    })
+}
+
+/// The words of this command line, with the job's id in them: where the target is said, for behind `--` it would be an
+/// input.
+fn arguments(job: &JobId) -> Result<Vec<String>> {
+    let mut words = Vec::new();
+    for word in std::env::args_os().skip(1) {
+        let bad = |w: std::ffi::OsString| Error::usage(format!("{} is no UTF-8", w.to_string_lossy()));
+        let word = word.into_string().map_err(bad)?;
+        if word.starts_with("--job-id=") || word == "--detach" {
+            continue;
+        }
+        if (word == "--target" || word.starts_with("--target="))
+            && !words.iter().any(|w: &String| w.starts_with("--job-id="))
+        {
+            words.push(format!("--job-id={job}"));
+        }
+        words.push(word);
+    }
+    Ok(words)
+}
+
+/// The job's log on this machine, until the coordinator's own takes its place: `mapfold jobs` and `mapfold kill` know
+/// the launcher by it.
+fn begin_log(job: &JobId, name: &str, submitted: &Submitted) -> EventLog {
+    let log = EventLog::open(job);
+    let params = BTreeMap::from([("application".to_string(), submitted.application.clone().into())]);
+    let version = mapfold_coord::events::VERSION;
+    log.emit(&JobEvent::JobStarted { id: *job, name: name.to_string(), params, process: Process::here(), version });
+    log.emit(&JobEvent::Serving { url: submitted.page() });
+    log.tick();
+    log
+}
+
+/// The launcher while the application runs.
+struct Follower<'a> {
+    submitted: &'a Submitted,
+    cancel: Cancel,
+    quiet: bool,
+    shown: String,
+}
+
+impl Follower<'_> {
+    /// Until the application is over; what its last attempt left.
+    fn follow(mut self) -> Result<(App, Option<Outcome>)> {
+        self.say(&format!("submitted {}: {}", self.submitted.application, self.submitted.page()));
+        let mut asked_to_end: Option<Instant> = None;
+        loop {
+            let app = self.submitted.app().map_err(told)?;
+            if app.is_over() {
+                let outcome = self.submitted.outcome(app.attempt).map_err(told)?;
+                return Ok((app, outcome));
+            }
+            self.show(&app);
+            match (self.cancel.signal(), asked_to_end) {
+                (0, _) => {}
+                (_, None) => {
+                    self.submitted.kill().map_err(told)?;
+                    asked_to_end = Some(Instant::now());
+                }
+                (_, Some(since)) if since.elapsed() > END_WITHIN => {
+                    let what = format!("{} was asked to end and has not ended", self.submitted.application);
+                    return Err(Error::job(what));
+                }
+                _ => {}
+            }
+            self.pause();
+        }
+    }
+
+    /// Until it is time to ask again, or the user wants an end.
+    fn pause(&self) {
+        let until = Instant::now() + ASK_EVERY;
+        let before = self.cancel.signal();
+        while Instant::now() < until && self.cancel.signal() == before {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn show(&mut self, app: &App) {
+        let percent = app.progress.round();
+        let attempt = if app.attempt > 1 { format!(", attempt {}", app.attempt) } else { String::new() };
+        let line = match app.state.as_str() {
+            "RUNNING" if std::io::stderr().is_terminal() => {
+                format!("runs: {percent} %, {} containers{attempt}", app.containers)
+            }
+            "RUNNING" => format!("runs{attempt}"),
+            "ACCEPTED" => format!("waits for its queue{attempt}"),
+            _ => return,
+        };
+        if line != self.shown {
+            self.say(&line);
+            self.shown = line;
+        }
+    }
+
+    fn say(&self, line: &str) {
+        if !self.quiet {
+            eprintln!("{line}");
+        }
+    }
+}
+
+/// Says what the coordinator said, keeps its log, and gives its exit code.
+fn finish(job: &JobId, submitted: &Submitted, outcome: &Outcome) -> ExitCode {
+    if let Some(path) = event_path(job).filter(|_| !outcome.events.is_empty()) {
+        let kept = std::fs::write(path.with_extension("new"), &outcome.events);
+        let kept = kept.and_then(|()| std::fs::rename(path.with_extension("new"), &path));
+        if let Err(e) = kept {
+            tracing::warn!("the job's log could not be kept in {}: {e}", path.display());
+        }
+    }
+    keep_words(job, submitted, outcome);
+    let _ = std::io::stderr().write_all(&outcome.stderr);
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(&outcome.stdout).and_then(|()| stdout.flush()); // A closed pipe is no error of ours.
+    ExitCode::from(u8::try_from(outcome.exit).unwrap_or(1))
+}
+
+/// For `mapfold logs`: what the coordinator said, and where the logs of its members are.
+fn keep_words(job: &JobId, submitted: &Submitted, outcome: &Outcome) {
+    let Some(folder) = jobs_folder().map(|folder| folder.join(job.to_string()).join("logs")) else { return };
+    let note = format!("\nlogs of all containers: yarn logs -applicationId {}\n", submitted.application);
+    let all = [outcome.stderr.as_slice(), note.as_bytes()].concat();
+    let kept = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join("coordinator.log"), all));
+    if let Err(e) = kept {
+        tracing::info!("{}: {e}", folder.display());
+    }
+}
+
+/// An application that ended and left nothing: killed, or its master never ran.
+fn without_outcome(submitted: &Submitted, app: &App, signal: usize) -> Error {
+    let id = &submitted.application;
+    let why = app.diagnostics.lines().map(str::trim).find(|l| !l.is_empty()).unwrap_or("without a reason");
+    if app.state == "KILLED" {
+        let kind = if signal == 2 { Kind::Interrupted } else { Kind::Terminated };
+        let what = format!("{id} was killed: {why}");
+        return Error::new(kind, what).with_remedy("run the same command with --resume to go on");
+    }
+    let what = format!("{id} ended as {} and left no result: {why}", app.state);
+    Error::job(what).with_remedy(format!("yarn logs -applicationId {id}"))
+}
+
+/// What differs in the coordinator of an application: its attempt, who hears of its progress.
+pub(crate) fn settle_in(opts: &mut RunOptions) {
+    if !Yarn::is_within() {
+        return;
+    }
+    let attempt: u32 = std::env::var("MAPFOLD_ATTEMPT").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
+    if attempt > 1 {
+        tracing::warn!("attempt {attempt} of this application: it goes on where the one before ended");
+        opts.resume = true;
+    }
+    opts.events.subscribe(Arc::new(Teller { live: Live::default(), told: Mutex::default() }));
+}
+
+/// The job's secret, as the application master has put it into this container.
+///
+/// # Errors
+/// When it is not there, or others can read it.
+pub(crate) fn token() -> Result<Token> {
+    Ok(Token::from_file(Path::new("token"))?)
+}
+
+/// The carrier for the members of this coordinator.
+///
+/// # Errors
+/// When no application master is there.
+pub(crate) fn carrier(args: &RunArgs) -> Result<Yarn> {
+    let room = member_room(args);
+    Yarn::open(container_mib(room.memory), room.threads as usize).map_err(told)
+}
+
+/// Where this coordinator listens: at its node's address.
+///
+/// # Errors
+/// When the node has none.
+pub(crate) fn meeting() -> Result<Meeting> {
+    let host =
+        yarn::host().ok_or_else(|| Error::job("the node's own name has no address: members would not find it"))?;
+    Ok(Meeting { bind: SocketAddr::new(host, 0), told: None, afar: true })
+}
+
+/// Tells the application master how far the job is, at most once a second.
+struct Teller {
+    live: Live,
+    told: Mutex<Option<Instant>>,
+}
+
+impl Subscriber for Teller {
+    fn event(&self, event: &JobEvent) {
+        self.live.event(event);
+        match event {
+            JobEvent::Serving { url } => yarn::tell_tracking(url),
+            JobEvent::JobEnded { failure: Some(failure), .. } => yarn::tell_end(&failure.message),
+            JobEvent::Counters { .. } | JobEvent::SplitDone { .. } | JobEvent::SplitsDone { .. } => {
+                self.tell_progress()
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Teller {
+    fn tell_progress(&self) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
+            return;
+        }
+        *told = Some(Instant::now());
+        let (done, all) =
+            self.live.look(|view| view.stages.values().fold((0, 0), |(done, all), s| (done + s.done, all + s.splits)));
+        if all > 0 {
+            yarn::tell_progress(done as f64 / all as f64);
+        }
+    }
+}
