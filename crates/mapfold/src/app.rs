@@ -234,7 +234,7 @@ fn relative(own: &Command, m: &ArgMatches) -> Option<String> {
     let all = locations.filter_map(|a| m.try_get_many::<Loc>(a.get_id().as_str()).ok()?);
     let is_relative = |loc: &&Loc| {
         let listed = loc.as_text().strip_prefix('@').filter(|l| !l.contains("://")).map(std::path::Path::new);
-        loc.local_path().or(listed).is_some_and(|path| path.is_relative())
+        loc.local_path().or(listed).is_some_and(std::path::Path::is_relative)
     };
     all.flatten().find(is_relative).map(ToString::to_string)
 }

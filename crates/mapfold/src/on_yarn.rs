@@ -335,7 +335,7 @@ impl Subscriber for Teller {
             JobEvent::Serving { url } => yarn::tell_tracking(url),
             JobEvent::JobEnded { failure: Some(failure), .. } => yarn::tell_end(&failure.message),
             JobEvent::Counters { .. } | JobEvent::SplitDone { .. } | JobEvent::SplitsDone { .. } => {
-                self.tell_progress()
+                self.tell_progress();
             }
             _ => {}
         }
