@@ -23,6 +23,7 @@ judge() { command -v "$1" >/dev/null || apt_install "${@:2}" || say "not availab
 judge fish fish
 judge zsh zsh
 judge groff groff
+PATH="$PATH:/usr/sbin" judge sshd openssh-server openssh-client
 judge gdalinfo gdal-bin python3-gdal
 say "oracles: $MAPFOLD_TEST_PYTHON"
 "$MAPFOLD_TEST_PYTHON" -W ignore -m unittest discover -q -s tests/oracle

@@ -31,6 +31,8 @@ const VERBS: [&str; 29] = [
     "man",
     "help run ndvi",
     "fsck",
+    "bundle",
+    "manifest",
     "dev",
     "dev up",
     "dev down",
