@@ -21,6 +21,8 @@ const VERBS: [&str; 24] = [
     "history",
     "logs",
     "why",
+    "split",
+    "scale",
     "kill",
     "info",
     "preview",

@@ -102,7 +102,7 @@ impl Coordinator {
     /// The member is gone for good: its leases are free, its later words count for nothing. With one that has a seat,
     /// all that have one are gone.
     pub(crate) fn lose(&mut self, member: MemberId, why: &str, out: &mut Vec<Action>) {
-        if !self.lost.insert(member) {
+        if self.left.contains(&member) || !self.lost.insert(member) {
             return;
         }
         let gone = self.dismiss(member, out);
