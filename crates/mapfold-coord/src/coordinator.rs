@@ -146,6 +146,7 @@ impl Coordinator {
             }
             Event::MemberLost { member } => self.lose(member, "it was lost", out),
             Event::Retire { member } => self.retire(member),
+            Event::NobodySolo => self.pardon(out),
             Event::StagePlanned { spec } => self.stage_planned(spec, out),
             Event::Tick { now_ms } => self.tick(now_ms, out),
             Event::Cancel { reason } => {

@@ -93,6 +93,16 @@ impl Coordinator {
         self.lose(member, &failure.message, out);
     }
 
+    /// Suspects that wait are splits like others from now on. One that kills again is a suspect again.
+    pub(crate) fn pardon(&mut self, out: &mut Vec<Action>) {
+        let open: Vec<StageId> = self.stages.values().filter(|table| !table.finished).map(|table| table.id).collect();
+        for stage in open {
+            if self.stages.get_mut(&stage).is_some_and(crate::stage::Stage::pardon) {
+                self.fill_all(stage, out);
+            }
+        }
+    }
+
     /// Suspects that wait for a solo member.
     #[must_use]
     pub fn waiting_suspects(&self) -> u64 {

@@ -191,6 +191,8 @@ pub enum Event {
         /// Who.
         member: MemberId,
     },
+    /// No solo member can be had: suspects are leased like other splits, for else nobody would ever try them.
+    NobodySolo,
     /// One more stage, planned from the result of others.
     StagePlanned {
         /// The stage.

@@ -455,3 +455,14 @@ fn a_member_that_dies_while_it_retires_is_lost_like_any_other() {
     room.tell(Event::Retire { member: ALICE });
     assert_eq!(leased(&room.tell(Event::MemberLost { member: ALICE })), [(0, 1)], "Bob has it now");
 }
+
+#[test]
+fn suspects_are_tried_by_anybody_when_no_solo_member_can_be_had() {
+    let mut room = Room::of(2, Policy::default());
+    room.lease(ALICE, 1);
+    let failure = Failure::new(FailureKind::Crash, "killed by signal 9");
+    room.tell(Event::Crashed { member: ALICE, splits: vec![(STAGE, SplitId(0))], failure });
+    assert_eq!(room.lease(BOB, 2), [(1, 0)], "the other one waits for a solo member");
+    assert_eq!(leased(&room.tell(Event::NobodySolo)), [(0, 1)], "Bob may have it now");
+    assert_eq!(room.tell(Event::NobodySolo), [], "saying it twice changes nothing");
+}

@@ -14,7 +14,7 @@ use crate::link::{Mail, Post, Said};
 use crate::orders::{Orders, Place};
 use crate::shell::Shell;
 use group::Group;
-use mapfold_coord::{JobEvent, JobId, MemberId, SplitId, StageId};
+use mapfold_coord::{Event, JobEvent, JobId, MemberId, SplitId, StageId};
 use mapfold_plan::{Error, Result};
 use mapfold_wire::{Bound, Conn, Listener, Peer, Token, Who, read_frame, write_frame};
 pub use size::Size;
@@ -254,7 +254,13 @@ impl Hall {
         let has_solo = lock(&self.present).values().any(|p| p.solo);
         let solo = Presence { solo: true, ..Presence::default() };
         if self.shell.has_suspects() && !has_solo && lock(&self.size).is_due() {
-            self.add(solo).or_else(|e| self.do_without(e))?;
+            match self.add(solo) {
+                Ok(()) => {}
+                Err(e) => {
+                    self.do_without(e)?;
+                    self.shell.tell(Event::NobodySolo);
+                }
+            }
         }
         self.resize();
         self.fill_up()
