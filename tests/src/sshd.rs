@@ -154,7 +154,8 @@ impl Hosts {
     /// When it cannot be read.
     pub fn programs(&self, n: usize) -> Vec<PathBuf> {
         let folder = self.path(&format!("cache{n}/mapfold/bin"));
-        let mut all: Vec<PathBuf> = fs::read_dir(folder).map_or(Vec::new(), |all| all.flatten().map(|e| e.path()).collect());
+        let mut all: Vec<PathBuf> =
+            fs::read_dir(folder).map_or(Vec::new(), |all| all.flatten().map(|e| e.path()).collect());
         all.sort();
         for path in &all {
             let mode = path.metadata().expect("a file").permissions().mode();

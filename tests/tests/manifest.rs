@@ -111,7 +111,11 @@ fn is_counted(desk: &Desk) {
 fn prepared() -> Desk {
     let desk = Desk::new();
     fs::write(desk.path("in.txt"), "to be or not to be\n".repeat(2000)).unwrap();
-    std::os::unix::fs::symlink(mapfold(), { fs::create_dir_all(desk.path("bin")).unwrap(); desk.path("bin/mapfold") }).unwrap();
+    std::os::unix::fs::symlink(mapfold(), {
+        fs::create_dir_all(desk.path("bin")).unwrap();
+        desk.path("bin/mapfold")
+    })
+    .unwrap();
     desk
 }
 
@@ -134,10 +138,13 @@ fn the_slurm_script_runs_a_job_by_srun() {
 #[test]
 fn the_pods_run_a_job_by_kubectl_exec() {
     let desk = prepared();
-    let list = desk.run(&format!("manifest kubernetes --image i --workers 2 --cpus 1 --memory 512MiB {JOB}")).fine().json();
+    let list =
+        desk.run(&format!("manifest kubernetes --image i --workers 2 --cpus 1 --memory 512MiB {JOB}")).fine().json();
     let data = &list["items"][3]["data"];
     // The paths of the pod are those of this desk, and so is its name.
-    let here = |text: &Value| text.as_str().unwrap().replace("/mapfold/", &desk.arg("")).replace("/tmp/hosts", &desk.arg("hosts"));
+    let here = |text: &Value| {
+        text.as_str().unwrap().replace("/mapfold/", &desk.arg("")).replace("/tmp/hosts", &desk.arg("hosts"))
+    };
     fs::write(desk.path("kubectl-as-ssh"), here(&data["kubectl-as-ssh"])).unwrap();
     fs::write(desk.path("script"), here(&data["run"]).replace("\"mapfold-0.mapfold\"", "127.0.0.1")).unwrap();
     let kubectl = "#!/bin/bash\ncase \"$1\" in\nget) [[ \"$*\" =~ index=([0-9]+) ]] && echo \"pod/mapfold-${BASH_REMATCH[1]}-x\";;\n\

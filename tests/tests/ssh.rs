@@ -117,7 +117,11 @@ fn members_and_hosts_that_die_are_replaced_and_change_nothing() {
     let Some(hosts) = Hosts::two() else { return };
     let desk = Desk::new();
     let line = desk.slow_ndvi();
-    let run = desk.start_program(mapfold(), &format!("{line} {TARGET} --workers 4 --json"), &[("MAPFOLD_SSH", &hosts.client())]);
+    let run = desk.start_program(
+        mapfold(),
+        &format!("{line} {TARGET} --workers 4 --json"),
+        &[("MAPFOLD_SSH", &hosts.client())],
+    );
     wait_until("some splits", || desk.logged() >= 3);
     let victim = hosts.members(1)[0];
     assert!(mapfold_tests::desk::signal("KILL", victim));
@@ -140,7 +144,9 @@ fn members_and_hosts_that_die_are_replaced_and_change_nothing() {
 fn deadly_splits_are_found_on_other_hosts() {
     let Some(hosts) = Hosts::two() else { return };
     let desk = Desk::new();
-    let args = format!("--splits 100 --millis 2 --bad 7,63 --harm segv {TARGET} --on-error quarantine --max-bad-splits 2 --json");
+    let args = format!(
+        "--splits 100 --millis 2 --bad 7,63 --harm segv {TARGET} --on-error quarantine --max-bad-splits 2 --json"
+    );
     let ran = desk.start_program(&program("mapfold-trial"), &args, &[("MAPFOLD_SSH", &hosts.client())]).wait();
     assert_eq!(ran.code, 4, "{ran}");
     let report = ran.json()["numbers"].clone();
@@ -153,7 +159,9 @@ fn hosts_that_are_of_no_use_are_named_with_what_to_do() {
     let desk = Desk::new();
     let job = format!("run stats {} --quiet", mapfold_tests::data("tiff/tiles64.tif"));
     let try_it = |hosts: &Hosts, target: &str| run(&desk, hosts, &format!("{job} --target {target}"));
-    try_it(&hosts, "ssh://no-such-host.invalid").refused(3, &["no-such-host.invalid", "no host of that name"]).with_remedy();
+    try_it(&hosts, "ssh://no-such-host.invalid")
+        .refused(3, &["no-such-host.invalid", "no host of that name"])
+        .with_remedy();
     hosts.close(2);
     try_it(&hosts, "ssh://host1,host2").refused(3, &["host2", "nothing listens", "sshd"]).with_remedy();
     // Another key.

@@ -108,7 +108,15 @@ fn a_job_runs_by_the_path_of_its_crate_here_and_on_other_hosts() {
     let line = readme.lines().map(str::trim).find(|l| l.starts_with("cargo run --release -- ")).unwrap();
     let words = line["cargo run --release -- ".len()..].split(' ');
     let args: Vec<String> = words
-        .map(|w| if w.ends_with("B04.tif") { band("B04") } else if w.ends_with("B08.tif") { band("B08") } else { w.into() })
+        .map(|w| {
+            if w.ends_with("B04.tif") {
+                band("B04")
+            } else if w.ends_with("B08.tif") {
+                band("B08")
+            } else {
+                w.into()
+            }
+        })
         .collect();
     let args = args.join(" ");
     run(&format!("run ./my-job {args} --tile 256"), "").fine();

@@ -93,9 +93,12 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand(preview.after_help(examples::text(examples::PREVIEW)))
         .subcommand(verbs::gen_command())
         .subcommand(new)
-        .subcommand(bundle::BundleArgs::augment_args(Command::new("bundle")).after_help(examples::text(examples::BUNDLE)))
         .subcommand(
-            manifest::ManifestArgs::augment_args(Command::new("manifest")).after_help(examples::text(examples::MANIFEST)),
+            bundle::BundleArgs::augment_args(Command::new("bundle")).after_help(examples::text(examples::BUNDLE)),
+        )
+        .subcommand(
+            manifest::ManifestArgs::augment_args(Command::new("manifest"))
+                .after_help(examples::text(examples::MANIFEST)),
         )
         .subcommand(dev::command())
         .subcommand(fsck::FsckArgs::augment_args(Command::new("fsck")).after_help(examples::text(examples::FSCK)))

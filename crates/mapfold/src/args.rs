@@ -466,7 +466,8 @@ impl RunArgs {
         ];
         match said.iter().find(|(_, given)| *given) {
             Some((name, _)) if !cluster => {
-                Err(Error::usage(format!("{name} is for --mode cluster")).with_remedy("leave it out, or change the mode"))
+                Err(Error::usage(format!("{name} is for --mode cluster"))
+                    .with_remedy("leave it out, or change the mode"))
             }
             _ if cluster && self.target.is_none() => {
                 let remedy = "add --target ssh://HOST,…, a file of hosts, yarn or emr://ID";

@@ -269,7 +269,14 @@ mod tests {
         let stored = |partition| {
             let origin = Origin { partition, ..Origin::default() };
             let (file, len) = ("exchange-0".to_string(), piece(partition).held());
-            Piece(PieceAt::Stored(mapfold_plan::exchange::Stored { origin, first_seq: 0, rows: 1, file, offset: 0, len }))
+            Piece(PieceAt::Stored(mapfold_plan::exchange::Stored {
+                origin,
+                first_seq: 0,
+                rows: 1,
+                file,
+                offset: 0,
+                len,
+            }))
         };
         let each = piece(0).held();
         let mut outbox = Outbox::new(0, 2, each, true);
