@@ -51,7 +51,7 @@ fn rasters_words_and_lines_have_the_bytes_of_one_process() {
     let desk = Desk::new();
     let scene = desk.scene(1024);
     text(&desk);
-    let line = |out: &str, more: &str| format!("run ndvi {scene} --out {out} --tile 256 {more}");
+    let line = |out: &str, more: &str| format!("run ndvi {scene} --out {out} --tile 512 {more}");
     desk.run(&line("one.tif", "")).fine();
     let done = run(&desk, &hosts, &line("many.tif", &format!("{TARGET} --json"))).fine().json();
     assert_eq!(done["run"]["workers"], 2, "{done}");

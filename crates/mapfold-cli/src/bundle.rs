@@ -37,8 +37,18 @@ pub struct BundleArgs {
 
 /// Libraries that belong to the C library: they come with the host.
 const OF_GLIBC: [&str; 12] = [
-    "linux-vdso.so", "linux-gate.so", "ld-linux", "libc.so", "libm.so", "libpthread.so", "libdl.so", "librt.so",
-    "libresolv.so", "libutil.so", "libnsl.so", "libmvec.so",
+    "linux-vdso.so",
+    "linux-gate.so",
+    "ld-linux",
+    "libc.so",
+    "libm.so",
+    "libpthread.so",
+    "libdl.so",
+    "librt.so",
+    "libresolv.so",
+    "libutil.so",
+    "libnsl.so",
+    "libmvec.so",
 ];
 
 impl BundleArgs {
@@ -84,12 +94,14 @@ fn needed(program: &Path, libraries: &[PathBuf]) -> Result<Option<Glibc>> {
 /// The shared libraries that the loader would load, without those of the C library.
 fn closure(program: &Path) -> Result<Vec<PathBuf>> {
     let asked = Command::new("ldd").arg(program).output();
-    let asked = asked.map_err(|e| Error::input(format!("ldd cannot be started: {e}")).with_remedy("install libc-bin"))?;
+    let asked =
+        asked.map_err(|e| Error::input(format!("ldd cannot be started: {e}")).with_remedy("install libc-bin"))?;
     let text = String::from_utf8_lossy(&asked.stdout);
     let said = String::from_utf8_lossy(&asked.stderr);
     if !asked.status.success() {
         // A static program has none.
-        let is_static = [&text, &said].iter().any(|t| t.contains("not a dynamic executable") || t.contains("statically"));
+        let is_static =
+            [&text, &said].iter().any(|t| t.contains("not a dynamic executable") || t.contains("statically"));
         let bytes = fs::read(program).unwrap_or_default();
         if is_static && elf::glibc(&bytes).is_ok() {
             return Ok(Vec::new());

@@ -42,6 +42,7 @@ fn main() -> ExitCode {
     };
     let done = match matches.subcommand() {
         Some(("run", m)) => return run(&built_in, m),
+        Some(("split", m)) => jobs::split(&built_in, m),
         Some((verb, m)) => jobs::run(verb, m).unwrap_or_else(|| verbs::other(verb, m, cmd, &built_in)),
         None => Err(Error::usage("no verb; `mapfold --help` lists them")),
     };
@@ -92,9 +93,12 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand(preview.after_help(examples::text(examples::PREVIEW)))
         .subcommand(verbs::gen_command())
         .subcommand(new)
-        .subcommand(bundle::BundleArgs::augment_args(Command::new("bundle")).after_help(examples::text(examples::BUNDLE)))
         .subcommand(
-            manifest::ManifestArgs::augment_args(Command::new("manifest")).after_help(examples::text(examples::MANIFEST)),
+            bundle::BundleArgs::augment_args(Command::new("bundle")).after_help(examples::text(examples::BUNDLE)),
+        )
+        .subcommand(
+            manifest::ManifestArgs::augment_args(Command::new("manifest"))
+                .after_help(examples::text(examples::MANIFEST)),
         )
         .subcommand(dev::command())
         .subcommand(fsck::FsckArgs::augment_args(Command::new("fsck")).after_help(examples::text(examples::FSCK)))

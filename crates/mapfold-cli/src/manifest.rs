@@ -79,7 +79,11 @@ fn label(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let good = text.len() <= 40 && text.chars().all(fits) && !text.starts_with('-') && !text.ends_with('-');
     let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
-    if good && begins { Ok(text.to_owned()) } else { Err(format!("{text:?}: lower case letters, digits and hyphens, at most 40")) }
+    if good && begins {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("{text:?}: lower case letters, digits and hyphens, at most 40"))
+    }
 }
 
 fn word(text: &str) -> Result<String, String> {
@@ -112,7 +116,8 @@ impl What {
         if self.command.first().is_none_or(|w| w != "run") || self.command.len() < 2 {
             return Err(Error::usage("behind -- comes the command of a run").with_remedy("-- run ndvi --red … --out …"));
         }
-        let ours = ["--mode", "--target", "--workers", "--threads", "--memory-limit", "--bind", "--advertise", "--detach"];
+        let ours =
+            ["--mode", "--target", "--workers", "--threads", "--memory-limit", "--bind", "--advertise", "--detach"];
         let said = |o: &&&str| self.command.iter().any(|w| w == **o || w.starts_with(&format!("{o}=")));
         match ours.iter().find(said) {
             Some(o) => Err(Error::usage(format!("{o} is set by the manifest")).with_remedy("leave it out behind --")),
@@ -143,7 +148,11 @@ impl What {
 /// A word as `sh` takes it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%#".contains(c);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }
 
 #[cfg(test)]

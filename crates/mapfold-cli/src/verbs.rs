@@ -85,7 +85,7 @@ pub fn other(verb: &str, m: &ArgMatches, cmd: Command, jobs: &[Builtin]) -> Resu
         "bundle" => parsed::<crate::bundle::BundleArgs>(m)?.run(),
         "manifest" => parsed::<crate::manifest::ManifestArgs>(m)?.run(),
         "fsck" => parsed::<crate::fsck::FsckArgs>(m)?.run(),
-        "dev" => crate::dev::run(m),
+        "dev" => crate::dev::run(m, &cmd),
         "completion" => complete(m, cmd),
         "man" => manual(m, cmd),
         "bench" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| bench_splits(m)),

@@ -126,7 +126,8 @@ mod tests {
         let meet = "[::1]:4711".to_owned();
         let binary = Some("abc123".to_owned());
         let folder = Some(PathBuf::from("/tmp/a,b=c d"));
-        let place = Membership { job, index: 3, members: 0, generation: Generation(7), meet, tls: true, binary, folder };
+        let place =
+            Membership { job, index: 3, members: 0, generation: Generation(7), meet, tls: true, binary, folder };
         assert_eq!(place.to_string().parse::<Membership>().unwrap(), place);
         assert_eq!(place.notes().unwrap(), PathBuf::from("/tmp/a,b=c d/flight-3"));
     }

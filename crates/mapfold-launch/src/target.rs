@@ -70,7 +70,9 @@ impl FromStr for Target {
         }
         match text {
             "yarn" => Ok(Target::Yarn),
-            _ if text.contains("://") => Err(format!("{text:?}: write ssh://HOST,…, yarn, emr://ID or a file of hosts")),
+            _ if text.contains("://") => {
+                Err(format!("{text:?}: write ssh://HOST,…, yarn, emr://ID or a file of hosts"))
+            }
             _ => host_file(text),
         }
     }

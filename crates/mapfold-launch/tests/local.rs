@@ -16,7 +16,8 @@ const GRACE: Duration = Duration::from_secs(30);
 fn spec(index: u32, script: &str) -> MemberSpec {
     let job = "00112233445566778899aabbccddeeff".parse().unwrap();
     let meet = "127.0.0.1:1".to_owned();
-    let place = Membership { job, index, members: 4, generation: Generation(0), meet, tls: false, binary: None, folder: None };
+    let place =
+        Membership { job, index, members: 4, generation: Generation(0), meet, tls: false, binary: None, folder: None };
     MemberSpec { place, token: Token::random().unwrap(), arguments: vec!["-c".into(), script.into()] }
 }
 

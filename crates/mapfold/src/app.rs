@@ -2,7 +2,7 @@
 
 use crate::args::{Color, RunArgs};
 use crate::watching::Watched;
-use crate::{Error, Result, carried, describe, detach, member, on_yarn, says};
+use crate::{Error, Result, carried, describe, detach, member, on_yarn, says, split};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, ValueHint};
 use mapfold_coord::{EventLog, JobId};
 use mapfold_engine::{RunOptions, RunOutcome};
@@ -291,6 +291,7 @@ pub fn run_job<P: Serialize>(
     let watched = Watched::start(&args.watch, args.quiet, &events, &progress)?;
     opts.job = Some(id);
     opts.settings = args.settings()?;
+    split::note(id, &plan, args, &opts);
     let done = mapfold_engine::run(&plan, &opts);
     progress.finish();
     let done = done.map(|outcome| {

@@ -64,6 +64,37 @@ pub enum ShuffleArg {
     Pipelined,
 }
 
+/// How many processes: a number, or the least and the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workers {
+    /// The fewest that the run can do with.
+    pub least: u32,
+    /// As many as it aims for.
+    pub most: u32,
+}
+
+impl FromStr for Workers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Workers, String> {
+        let (least, most) = text.split_once("..").unwrap_or((text, text));
+        let workers = Workers { least: between::<1, 1024>(least)?, most: between::<1, 1024>(most)? };
+        if workers.least > workers.most {
+            return Err(format!("{text:?}: the smaller number comes first, {}..{}", workers.most, workers.least));
+        }
+        Ok(workers)
+    }
+}
+
+impl std::fmt::Display for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.least == self.most {
+            true => write!(f, "{}", self.most),
+            false => write!(f, "{}..{}", self.least, self.most),
+        }
+    }
+}
+
 /// The options that every job has beside its own, in the groups that `--help` shows.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
@@ -97,9 +128,10 @@ pub struct RunArgs {
     /// Name or address of this host as members on other hosts know it, when it is not that of --bind
     #[arg(long, value_name = "HOST", value_parser = parse_host, help_heading = "Resources")]
     pub advertise: Option<String>,
-    /// Processes in the modes that have several, 1 to 1024 [default: 2; with --target ssh: one a host, or its slots]
-    #[arg(long, value_name = "N", alias = "num-executors", value_parser = between::<1, 1024>, help_heading = "Resources")]
-    pub workers: Option<u32>,
+    /// Processes in the modes that have several, 1 to 1024, or a range such as 2..8: as many as can be had, and `mapfold
+    /// scale` changes it while the job runs [default: 2; with --target ssh: one a host, or its slots]
+    #[arg(long, value_name = "N|MIN..MAX", alias = "num-executors", help_heading = "Resources")]
+    pub workers: Option<Workers>,
     /// Seconds of silence after which a member process is given up and replaced
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Resources")]
     pub member_timeout: u64,
@@ -257,6 +289,13 @@ fn parse_host(text: &str) -> Result<String, String> {
     if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no name of a host, and no address")) }
 }
 
+impl Settings {
+    /// As the command line has them.
+    pub(crate) fn of(args: &RunArgs) -> Settings {
+        Settings { plan: args.plan_options(), read: args.read_options(), write: args.write_overrides() }
+    }
+}
+
 /// One of the names of an enum: clap then completes them, lists them in `--help` and finds the nearest one.
 fn choice<T>(names: &'static [&'static [&'static str]]) -> impl TypedValueParser<Value = T>
 where
@@ -403,25 +442,28 @@ impl RunArgs {
     }
 
     /// Processes that attempt splits.
-    fn processes(&self) -> Result<usize> {
+    fn processes(&self) -> Result<Workers> {
         self.check_target()?;
         match (self.mode(), self.workers) {
-            (Mode::Standalone, None | Some(1)) => Ok(1),
+            (Mode::Standalone, None | Some(Workers { least: 1, most: 1 })) => Ok(Workers { least: 1, most: 1 }),
             (Mode::Standalone, Some(n)) => {
                 let what = format!("--workers {n}: standalone mode is one process");
                 Err(Error::usage(what).with_remedy("add --mode pseudo, or give --threads"))
             }
             (Mode::Cluster, n) => match &self.target {
-                Some(Target::Ssh(hosts)) => Ok(self.spread(hosts)?.iter().sum::<u32>() as usize),
-                _ => Ok(n.unwrap_or(2) as usize),
+                Some(Target::Ssh(hosts)) => {
+                    let most = self.spread(hosts)?.iter().sum();
+                    Ok(n.unwrap_or(Workers { least: most, most }))
+                }
+                _ => Ok(n.unwrap_or(Workers { least: 2, most: 2 })),
             },
-            (Mode::Pseudo, n) => Ok(n.unwrap_or(2) as usize),
+            (Mode::Pseudo, n) => Ok(n.unwrap_or(Workers { least: 2, most: 2 })),
         }
     }
 
     /// Members of each host.
     pub(crate) fn spread(&self, hosts: &[SshHost]) -> Result<Vec<u32>> {
-        mapfold_launch::spread(hosts, self.workers)
+        mapfold_launch::spread(hosts, self.workers.map(|w| w.most))
             .map_err(|e| Error::usage(format!("--workers: {e}")).with_remedy("give fewer, or more slots or hosts"))
     }
 
@@ -455,8 +497,7 @@ impl RunArgs {
     /// # Errors
     /// Never for options that were parsed.
     pub fn settings(&self) -> Result<String> {
-        let (plan, read, write) = (self.plan_options(), self.read_options(), self.write_overrides());
-        Ok(serde_json::to_string(&Settings { plan, read, write })?)
+        Ok(serde_json::to_string(&Settings::of(self))?)
     }
 
     /// The options that change results, as given: `--tile` -> `256`. `--resume` names the one that differs.
@@ -498,7 +539,8 @@ impl RunArgs {
         if self.resume && self.overwrite {
             return Err(Error::usage("--resume goes on, --overwrite starts over: give one of them"));
         }
-        let workers = self.processes()?;
+        let size = self.processes()?;
+        let workers = size.most as usize;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.unwrap_or_else(|| (cores() / workers).max(1));
         let on_error = match self.on_error {
@@ -508,6 +550,7 @@ impl RunArgs {
         Ok(RunOptions {
             threads,
             workers,
+            least_workers: (size.least < size.most).then_some(size.least as usize),
             memory_limit: self.memory_limit.map_or_else(|| default_memory_limit() / workers as u64, |m| m.0),
             scratch: self.scratch.clone(),
             exchange: match self.shuffle {
@@ -553,6 +596,11 @@ mod tests {
         assert_eq!(parse_chunks("1,1024,512").unwrap(), Chunks::Shape(Shape { rows: 1024, cols: 512 }));
         assert!(parse_chunks("0,5").is_err() && parse_chunks("big").is_err());
         assert_eq!(parse_tile("1024").unwrap(), 1024);
+        assert_eq!("3".parse(), Ok(Workers { least: 3, most: 3 }));
+        assert_eq!("2..8".parse(), Ok(Workers { least: 2, most: 8 }));
+        for bad in ["", "0", "0..4", "8..2", "2..", "..4", "2..2000", "two", "2-8", "-1"] {
+            assert!(bad.parse::<Workers>().is_err(), "{bad}");
+        }
         assert!(parse_tile("0").is_err() && parse_tile("100").is_err() && parse_tile("-64").is_err());
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::app::Builtin;
 use crate::args::Settings;
-use crate::{Error, Result, on_yarn, says};
+use crate::{Error, Result, on_yarn, says, split};
 use mapfold_engine::{Door, Orders, Own};
 use mapfold_launch::yarn::{self, Yarn};
 use mapfold_launch::{HOST_OPTION, MEMBER_OPTION, Membership, Room};
@@ -13,13 +13,17 @@ use mapfold_plan::Plan;
 use mapfold_store::Stores;
 use std::process::ExitCode;
 
-/// Does a member's work when this program was started as one; `None` when it was not.
+/// Does a member's work when this program was started as one, and runs one split when it was started for that; `None`
+/// when it was not.
 pub fn attend_if_called(jobs: &[Builtin]) -> Option<ExitCode> {
     if let Err(e) = Yarn::enter() {
         return Some(says::print_error(&on_yarn::told(e), false));
     }
     let mut args = std::env::args_os().skip(1);
     let first = args.next()?;
+    if first == split::SPLIT_OPTION {
+        return Some(split::split_if_called(jobs, &args.next().unwrap_or_default().to_string_lossy()));
+    }
     if first != MEMBER_OPTION && first != HOST_OPTION {
         return None;
     }

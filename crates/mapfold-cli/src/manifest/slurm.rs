@@ -7,8 +7,7 @@ impl Slurm {
     pub(super) fn script(&self) -> String {
         let what = &self.what;
         let partition = self.partition.iter().map(|p| format!("#SBATCH --partition={p}\n")).collect::<String>();
-        let (name, workers, cpus, memory, time) =
-            (&what.name, what.workers, what.cpus, what.mebibytes(), &self.time);
+        let (name, workers, cpus, memory, time) = (&what.name, what.workers, what.cpus, what.mebibytes(), &self.time);
         // The first node also has the coordinator, which needs little: members may use 80 % of the memory.
         let line = what.line("\"$work/hosts\"", "\"$(hostname)\"");
         format!(

@@ -40,7 +40,13 @@ struct State {
 impl Folder {
     /// A folder that is not there yet.
     pub fn new(path: PathBuf, nameless: bool) -> Arc<Folder> {
-        Arc::new(Folder { path, nameless, state: Mutex::default(), written: AtomicU64::new(0), runs: AtomicU64::new(0) })
+        Arc::new(Folder {
+            path,
+            nameless,
+            state: Mutex::default(),
+            written: AtomicU64::new(0),
+            runs: AtomicU64::new(0),
+        })
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {

@@ -22,17 +22,49 @@ pub(super) fn fault(host: &str, error: &StageError, status: Option<ExitStatus>, 
 
 /// Signs in what was said, what they mean, and what to do. The first that is found counts.
 const SIGNS: [(&str, &str, &str); 11] = [
-    ("Permission denied (", "ssh is not let in", "`ssh HOST true` must work without a password: ssh-copy-id, or a key in ssh-agent"),
-    ("Too many authentication failures", "ssh is not let in", "name the key with IdentityFile and IdentitiesOnly in ~/.ssh/config"),
-    ("Host key verification failed", "its host key is not known, or is another one", "`ssh HOST true` once by hand; is it the right host?"),
-    ("Could not resolve hostname", "no host of that name is known", "look at the name; is it in DNS, /etc/hosts or ~/.ssh/config?"),
-    ("Connection refused", "nothing listens for ssh there", "is sshd running, and at this port? HOST:PORT names another one"),
+    (
+        "Permission denied (",
+        "ssh is not let in",
+        "`ssh HOST true` must work without a password: ssh-copy-id, or a key in ssh-agent",
+    ),
+    (
+        "Too many authentication failures",
+        "ssh is not let in",
+        "name the key with IdentityFile and IdentitiesOnly in ~/.ssh/config",
+    ),
+    (
+        "Host key verification failed",
+        "its host key is not known, or is another one",
+        "`ssh HOST true` once by hand; is it the right host?",
+    ),
+    (
+        "Could not resolve hostname",
+        "no host of that name is known",
+        "look at the name; is it in DNS, /etc/hosts or ~/.ssh/config?",
+    ),
+    (
+        "Connection refused",
+        "nothing listens for ssh there",
+        "is sshd running, and at this port? HOST:PORT names another one",
+    ),
     ("timed out", "it does not answer", "is it up, and not behind a firewall?"),
     ("No route to host", "it cannot be reached from here", "is it up, and in a network that this machine reaches?"),
-    ("GLIBC_", "its C library is too old for this program", "build the program on a system as old as that one, or run it from `mapfold bundle`"),
-    ("No space left", "there is no space for the program in ~/.cache/mapfold", "free some space there, or set XDG_CACHE_HOME for that user"),
+    (
+        "GLIBC_",
+        "its C library is too old for this program",
+        "build the program on a system as old as that one, or run it from `mapfold bundle`",
+    ),
+    (
+        "No space left",
+        "there is no space for the program in ~/.cache/mapfold",
+        "free some space there, or set XDG_CACHE_HOME for that user",
+    ),
     ("sha256sum: not found", "it has no sha256sum", "install GNU coreutils there"),
-    ("cannot execute", "the program does not run there", "is that system like this one? `mapfold bundle` brings shared libraries along"),
+    (
+        "cannot execute",
+        "the program does not run there",
+        "is that system like this one? `mapfold bundle` brings shared libraries along",
+    ),
 ];
 
 fn said(host: &str, code: Option<i32>, stderr: &str) -> (String, String) {
@@ -44,7 +76,9 @@ fn said(host: &str, code: Option<i32>, stderr: &str) -> (String, String) {
     let (what, remedy) = match code {
         Some(61 | 62) => ("the program cannot be kept in ~/.cache/mapfold", "it must be writable and have space"),
         Some(63) => ("the program did not arrive as it was sent", "try again; is sha256sum there?"),
-        Some(126) => ("the program may not be run in ~/.cache/mapfold", "set XDG_CACHE_HOME to a folder without noexec"),
+        Some(126) => {
+            ("the program may not be run in ~/.cache/mapfold", "set XDG_CACHE_HOME to a folder without noexec")
+        }
         Some(127) => ("the program does not run there", "is that system like this one? `mapfold bundle` helps"),
         Some(OF_SSH) => ("ssh cannot reach it", "`ssh HOST true` must work without a question"),
         _ => ("the shell there did not answer as expected", "`ssh HOST true` must work and print nothing more"),

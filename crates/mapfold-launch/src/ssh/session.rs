@@ -271,9 +271,10 @@ impl Line {
     fn wait(&self) -> Option<ExitStatus> {
         let until = Instant::now() + LEAVE;
         loop {
-            if let Some(status) = lock(&self.child).as_mut()?.try_wait().ok()? {
+            let ended = lock(&self.child).as_mut()?.try_wait().ok()?; // The lock is free again behind this line.
+            if ended.is_some() {
                 lock(&self.child).take();
-                return Some(status);
+                return ended;
             }
             if Instant::now() > until {
                 self.kill();
