@@ -185,6 +185,11 @@ pub enum Event {
         /// Who.
         member: MemberId,
     },
+    /// What is left of the stage is not needed: it is done without being worked on. None of its splits is out.
+    Spared {
+        /// The stage.
+        stage: StageId,
+    },
     /// One more stage, planned from the result of others.
     StagePlanned {
         /// The stage.
