@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 29] = [
     "",
     "run",
     "run ndvi",
@@ -32,6 +32,11 @@ const VERBS: [&str; 24] = [
     "man",
     "help run ndvi",
     "fsck",
+    "dev",
+    "dev up",
+    "dev down",
+    "dev status",
+    "dev env",
 ];
 
 fn help(desk: &Desk, verb: &str, flag: &str) -> String {

@@ -3,6 +3,7 @@
 //! Verbs only: everything that a job can do is in the job's own binary too. `main` parses, one function per verb does
 //! it, and the facade's `print_error` makes the exit code.
 
+mod dev;
 mod examples;
 mod fsck;
 mod info;
@@ -81,6 +82,7 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand(preview.after_help(examples::text(examples::PREVIEW)))
         .subcommand(verbs::gen_command())
         .subcommand(new)
+        .subcommand(dev::command())
         .subcommand(fsck::FsckArgs::augment_args(Command::new("fsck")).after_help(examples::text(examples::FSCK)))
         .subcommand(verbs::completion_command())
         .subcommand(verbs::man_command()))
