@@ -121,7 +121,11 @@ fn a_union_numbers_its_flows_and_keeps_their_places() {
         *pixels.entry(number).or_insert(0) += count;
     }
     assert_eq!(pixels.into_values().collect::<Vec<_>>(), [10_000, 9, 4900]);
-    assert!(p.union(Vec::<Flow<u64>>::new()).is_err() && p.union(vec![p.range(3)]).is_err());
+    let units = p.union(vec![p.range(2), p.range(0), p.range(3)]).unwrap().collect_here().unwrap();
+    assert_eq!(units, [(0, 0), (0, 1), (2, 0), (2, 1), (2, 2)]);
+    let (grouped, area) = (p.range(3).map(|n| (n, n)).reduce(|k, _| *k), |f: Flow<Block<f32>>| f.map(|_| 0));
+    assert!(p.union(Vec::<Flow<u64>>::new()).is_err() && p.union(vec![p.range(3), grouped]).is_err());
+    assert!(p.union(vec![p.range(3), area(rows(&p, square(3)))]).is_err());
 }
 
 #[test]
