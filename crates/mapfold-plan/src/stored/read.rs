@@ -38,6 +38,15 @@ impl<T: Pixel> Read<T> {
         Need { file: self.stored.file, range: from..from + self.layout.tile_len(tile.window.pixels()) }
     }
 
+    /// Invalid pixels of a window, as those that will be stored are.
+    fn template(&self, window: Window) -> Result<Block<T>> {
+        let (n, nodata) = (window.pixels(), self.template.nodata().to_vec());
+        let data = nodata.iter().flat_map(|v| std::iter::repeat_n(v.unwrap_or(T::FILL), n)).collect();
+        let masked = nodata.iter().any(Option::is_none).then(|| vec![0; n]);
+        let block = Block::new(self.grid.clone(), window, nodata.len(), data)?;
+        Ok(block.with_nodata(nodata).with_valid(masked))
+    }
+
     /// The block of a place; none where nothing of it is there.
     fn block(&self, at: &Place, cx: &Cx<'_>) -> Result<Option<Block<T>>> {
         let (_, window) = at.window();
@@ -142,7 +151,7 @@ impl<T: Pixel> Node<Block<T>> for Read<T> {
 
     fn eval(&self, at: &Place, cx: &Cx<'_>, emit: &mut dyn FnMut(Block<T>) -> Result<()>) -> Result<()> {
         if cx.is_template() {
-            return emit(self.template.clone());
+            return emit(self.template(at.window().1)?);
         }
         let block = cx.during(Phase::Decode, || self.block(at, cx)).map_err(|e| e.at_place(at.to_string()))?;
         block.map_or(Ok(()), emit)
