@@ -82,7 +82,7 @@ fn the_components_are_those_of_a_union_find_for_any_members_threads_and_exchange
     });
     for how in here.map(str::to_owned).into_iter().chain(many) {
         let ran = start(&desk, &format!("{LINE} {how} --json")).wait().fine();
-        assert_eq!(parts(&desk), first, "{how}");
+        assert!(parts(&desk) == first, "{how}");
         assert_eq!(said(&ran), rounds, "{how}");
     }
 }
@@ -148,7 +148,7 @@ fn a_member_that_is_killed_in_a_round_changes_nothing() {
         signal("KILL", children(run.pid())[0]);
         let ran = run.wait().fine();
         assert_eq!(ran.json()["run"]["replaced"], 1, "{ran}");
-        assert_eq!(parts(&desk), parts(&whole), "{shuffle}");
+        assert!(parts(&desk) == parts(&whole), "{shuffle}");
     }
 }
 
@@ -169,7 +169,7 @@ fn an_interrupted_iteration_goes_on_in_its_round() {
             continue; // Its log had fewer records.
         }
         let resumed = start(&desk, &format!("{slow} --resume")).wait().fine();
-        assert_eq!(parts(&desk), parts(&whole), "record {record}");
+        assert!(parts(&desk) == parts(&whole), "record {record}");
         let stages = resumed.json()["run"]["stages"].as_array().unwrap().clone();
         taken_up += stages.iter().map(|s| s["earlier"].as_u64().unwrap()).sum::<u64>();
     }

@@ -61,9 +61,9 @@ impl RoundTable {
         self.spared.contains(&stage)
     }
 
-    /// The exchange that a round reads.
+    /// The exchange that a round reads, unless nobody works on it.
     pub fn reads(&self, stage: StageId) -> Option<usize> {
-        self.rounds.get(&stage).map(|round| round.from)
+        self.rounds.get(&stage).filter(|_| !self.is_spared(stage)).map(|round| round.from)
     }
 
     /// The exchange whose pieces are read in the name of this one.
