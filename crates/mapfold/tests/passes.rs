@@ -122,7 +122,7 @@ fn one_side_serves_several_flows_and_sides_may_be_chained() {
         let total: Side<i128> = p.range(10).fold_all::<Sum<u64>>().side()?;
         let shares = p.range(10).map_with(&total, |n, total| (n, *total)).fold_all::<Count>().side()?;
         p.range(2).map_with(&shares, |_, n| *n).report("count")?;
-        p.range(2).map_with(&total, |n, total| n as i128 + total).report("totals")?;
+        p.range(2).map_with(&total, |n, total| i128::from(n) + total).report("totals")?;
         p.range(3).flat_map_with(&total, |n, total| vec![*total; n as usize]).report("many")
     };
     let done = lab.run(job, &()).unwrap();

@@ -10,6 +10,8 @@ use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+const _: () = assert!(STATE < MESSAGE, "a state comes before all messages");
+
 /// One round.
 pub(super) struct RoundStage<K, S, M, F> {
     round: Round,
@@ -17,7 +19,7 @@ pub(super) struct RoundStage<K, S, M, F> {
     label: String,
     at: String,
     step: Arc<F>,
-    _t: PhantomData<fn() -> (K, S, M)>,
+    _t: PhantomData<fn(K, S, M)>,
 }
 
 /// What an attempt uses from key to key.
@@ -67,7 +69,6 @@ where
         room.key.clear();
         room.key.extend_from_slice(key);
         room.key.push(STATE);
-        debug_assert!(STATE < MESSAGE, "a state comes first");
         out.put(own, &room.key, &room.state)?;
         fault.take().map_or(Ok(()), Err)
     }
