@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 30] = [
+const VERBS: [&str; 32] = [
     "",
     "run",
     "run ndvi",
@@ -22,6 +22,8 @@ const VERBS: [&str; 30] = [
     "history",
     "logs",
     "why",
+    "split",
+    "scale",
     "kill",
     "info",
     "preview",

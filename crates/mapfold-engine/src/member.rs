@@ -125,6 +125,18 @@ impl Member {
         (member, postboxes)
     }
 
+    /// Lets parts that are files of their own go to this folder, not beside their output.
+    #[must_use]
+    pub fn with_parts_in(mut self, folder: &Loc) -> Member {
+        let stores = self.stores.clone();
+        let moved = |s: Arc<MemberStage>| {
+            let files = s.stage.output().map(|o| PartFiles::new(stores.clone(), folder.clone(), o.loc().clone()));
+            Arc::new(MemberStage { id: s.id, stage: s.stage.clone(), memory: s.memory, files: files.map(Arc::new) })
+        };
+        self.stages = self.stages.into_iter().map(moved).collect();
+        self
+    }
+
     /// Lets records go through files that other processes read.
     #[must_use]
     pub fn with_durable(mut self, durable: bool) -> Member {
