@@ -84,7 +84,7 @@ pub fn other(verb: &str, m: &ArgMatches, cmd: Command, jobs: &[Builtin]) -> Resu
         "gen" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| generate(m)),
         "new" => create(&parsed(m)?),
         "fsck" => parsed::<crate::fsck::FsckArgs>(m)?.run(),
-        "dev" => crate::dev::run(m),
+        "dev" => crate::dev::run(m, &cmd),
         "completion" => complete(m, cmd),
         "man" => manual(m, cmd),
         "bench" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| bench_splits(m)),
