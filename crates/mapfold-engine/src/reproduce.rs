@@ -133,7 +133,7 @@ impl Bench {
         let parts = Loc::parse(&parts.to_string_lossy())?;
         let stages = plan.stages();
         let memory = stages.iter().map(|s| opts.budget().plan(s.as_ref(), opts.chunks)).collect::<Result<Vec<_>>>()?;
-        let (member, _) = Member::new(plan, &memory, (opts.threads, scratch.path().to_owned()), Vec::new());
+        let (member, _) = Member::new(plan, &memory, (opts.threads, scratch.path().to_owned(), false), Vec::new());
         let member = member.with_durable(true).with_parts_in(&parts);
         let roles = stages.iter().map(|s| Role::of(s.as_ref())).collect();
         let (cancel, width) = (opts.cancel.clone(), 2 * opts.threads.max(1));
