@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 32] = [
+const VERBS: [&str; 34] = [
     "",
     "run",
     "run ndvi",
