@@ -239,7 +239,7 @@ fn a_job_on_other_hosts_is_watched_and_stopped_like_any() {
     assert!(desk.run("jobs").fine().out.contains("ndvi"));
     desk.run(&format!("kill {id}")).fine();
     let over = desk.run(&format!("status {id} --json")).fine().json();
-    assert_eq!(over["state"], "cancelled", "{over}");
+    assert_eq!(over["state"], "stopped", "{over}");
     nothing_is_left(&hosts);
     // What members write comes home.
     let deadly = format!("--splits 40 --bad 5 --harm panic {TARGET}");

@@ -96,9 +96,9 @@ fn a_job_runs_by_the_path_of_its_crate_here_and_on_other_hosts() {
         let own = [("CARGO_TARGET_DIR", target.as_str()), ("MAPFOLD_JOB_PROFILE", "dev"), ("MAPFOLD_SSH", client)];
         let mut c = desk.command(mapfold_tests::mapfold());
         let clean = mapfold_tests::cargo();
-        clean.get_envs().filter(|(_, v)| v.is_none()).for_each(|(name, _)| {
+        for (name, _) in clean.get_envs().filter(|(_, v)| v.is_none()) {
             c.env_remove(name);
-        });
+        }
         c.args(args.split_whitespace()).envs(own);
         Running::start(c, format!("mapfold {args}")).wait()
     };

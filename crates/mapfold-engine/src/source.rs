@@ -136,7 +136,7 @@ impl Source {
 
     /// Has pieces read back that are to go to processes which cannot read this one's files.
     fn load(&self) {
-        for (to, piece) in self.outbox.borrow_mut().due() {
+        for (to, piece) in self.outbox.borrow_mut().unloaded() {
             let (member, kind) = (self.member.clone(), self.stage.stage.kind());
             let (tell, wake) = (self.loaded.0.clone(), self.wake.clone());
             self.member.writer.submit(move |_| {

@@ -106,9 +106,9 @@ impl Outbox {
 
     /// Pieces that must be loaded before anything more can go to their workers: each is to be brought by
     /// [`Outbox::loaded`]. One for each worker, so that memory holds no more than what may be sent.
-    pub fn due(&mut self) -> Vec<(usize, Piece)> {
+    pub fn unloaded(&mut self) -> Vec<(usize, Piece)> {
         let limit = self.limit;
-        let wanted = self.lanes.iter_mut().enumerate().filter_map(|(to, lane)| Some((to, lane.due(limit)?)));
+        let wanted = self.lanes.iter_mut().enumerate().filter_map(|(to, lane)| Some((to, lane.unloaded(limit)?)));
         wanted.collect()
     }
 
@@ -158,7 +158,7 @@ impl Outbox {
 
 impl Lane {
     /// The first piece, when it is in a file that its worker cannot read, and there is credit for it.
-    fn due(&mut self, limit: u64) -> Option<Piece> {
+    fn unloaded(&mut self, limit: u64) -> Option<Piece> {
         let (_, piece) = self.queue.front().filter(|_| self.apart && !self.loading)?;
         piece.stored().filter(|s| self.unanswered + s.len <= limit || self.unanswered == 0)?;
         self.loading = true;
@@ -282,14 +282,14 @@ mod tests {
         let mut outbox = Outbox::new(0, 2, each, true);
         outbox.put(at(0), Made::default(), vec![stored(0), stored(1), stored(1)]);
         assert_eq!(sent(&mut outbox), [(0, 0)], "this worker reads its own files");
-        let wanted = outbox.due();
+        let wanted = outbox.unloaded();
         assert_eq!(wanted.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [1]);
-        assert!(outbox.due().is_empty() && sent(&mut outbox).is_empty(), "one at a time");
+        assert!(outbox.unloaded().is_empty() && sent(&mut outbox).is_empty(), "one at a time");
         outbox.loaded(1, piece(1));
         assert_eq!(sent(&mut outbox), [(1, each)]);
-        assert!(outbox.due().is_empty(), "no credit is left");
+        assert!(outbox.unloaded().is_empty(), "no credit is left");
         outbox.answered(1, each).unwrap();
-        assert_eq!(outbox.due().len(), 1);
+        assert_eq!(outbox.unloaded().len(), 1);
         outbox.loaded(1, piece(1));
         assert_eq!((sent(&mut outbox), outbox.gone().len()), (vec![(1, each)], 1));
     }
