@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 32] = [
     "",
     "run",
     "run ndvi",
@@ -31,6 +31,14 @@ const VERBS: [&str; 24] = [
     "man",
     "help run ndvi",
     "fsck",
+    "cp",
+    "ls",
+    "cat",
+    "head",
+    "rm",
+    "config",
+    "config show",
+    "config list",
 ];
 
 fn help(desk: &Desk, verb: &str, flag: &str) -> String {

@@ -129,7 +129,10 @@ fn attend(place: &str, jobs: &[Builtin]) -> Result<()> {
 
 /// The plan of the run, from its parameters and the answers that it got.
 fn same_plan(job: &Builtin, orders: &Orders) -> Result<Plan> {
-    let Settings { plan, read, write } = serde_json::from_str(&orders.settings)?;
+    let Settings { plan, read, write, stores } = serde_json::from_str(&orders.settings)?;
+    if !stores.is_empty() {
+        mapfold_store::Settings::from_travel(&stores)?.install();
+    }
     let plan = Plan::replaying(Stores::new(), plan, orders.answers.clone());
     plan.set(read);
     plan.set(write);
