@@ -85,8 +85,17 @@ fn errors_do_not_tell_secrets() {
     let desk = Desk::new();
     let set = variables();
     let mut set: Vec<(&str, &str)> = set.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    set.extend([("RUST_LOG", "trace"), ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"), ("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:1/a"), ("AZURE_STORAGE_ACCOUNT", "a"), ("MAPFOLD_HTTP_RETRIES", "0"), ("GOOGLE_BASE_URL", "http://127.0.0.1:1")]);
-    for verb in ["ls s3://bucket/x", "cat az://container/x", "cp gs://bucket/x y", &format!("cat az://c:{CANARY}@host/x")] {
+    set.extend([
+        ("RUST_LOG", "trace"),
+        ("AWS_ENDPOINT_URL", "http://127.0.0.1:1"),
+        ("AZURE_STORAGE_ENDPOINT", "http://127.0.0.1:1/a"),
+        ("AZURE_STORAGE_ACCOUNT", "a"),
+        ("MAPFOLD_HTTP_RETRIES", "0"),
+        ("GOOGLE_BASE_URL", "http://127.0.0.1:1"),
+    ]);
+    for verb in
+        ["ls s3://bucket/x", "cat az://container/x", "cp gs://bucket/x y", &format!("cat az://c:{CANARY}@host/x")]
+    {
         let told = desk.start_program(mapfold(), verb, &set).wait();
         assert_ne!(told.code, 0, "{verb}");
         clean(verb, format!("{}{}", told.out, told.err).as_bytes());

@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 32] = [
+const VERBS: [&str; 37] = [
     "",
     "run",
     "run ndvi",
@@ -39,6 +39,11 @@ const VERBS: [&str; 32] = [
     "config",
     "config show",
     "config list",
+    "dev",
+    "dev up",
+    "dev down",
+    "dev status",
+    "dev env",
 ];
 
 fn help(desk: &Desk, verb: &str, flag: &str) -> String {

@@ -57,7 +57,10 @@ fn a_tree_goes_to_every_store_and_comes_back() {
         assert_eq!(names, format!("{there}/big.bin\n{there}/deep/\n{there}/one.txt\n"));
         assert_eq!(with(&desk, &format!("head -n 2 {there}/*.txt"), &vars).fine().out, "1\n2\n");
         assert_eq!(with(&desk, &format!("head -c 1 {there}/one.txt"), &vars).fine().out, "1");
-        assert_eq!(with(&desk, &format!("cat {there}/one.txt {there}/one.txt"), &vars).fine().out, "1\n2\n3\n1\n2\n3\n");
+        assert_eq!(
+            with(&desk, &format!("cat {there}/one.txt {there}/one.txt"), &vars).fine().out,
+            "1\n2\n3\n1\n2\n3\n"
+        );
 
         with(&desk, &format!("ls {there}/onne.txt"), &vars).refused(3, &["not found", "did you mean", "one.txt"]);
         with(&desk, &format!("rm {there}/deep"), &vars).refused(3, &["is a folder", "-r"]);
@@ -138,9 +141,11 @@ fn each_setting_comes_from_the_strongest_layer() {
     fs::create_dir_all(home.join(".config/mapfold")).unwrap();
     fs::create_dir(desk.path("hadoop")).unwrap();
     fs::write(desk.path("hadoop/core-site.xml"), HADOOP).unwrap();
-    let base = [("HOME", home.to_str().unwrap()), ("XDG_CONFIG_HOME", ""), ("AWS_REGION", ""), ("HADOOP_CONF_DIR", "hadoop")];
+    let base =
+        [("HOME", home.to_str().unwrap()), ("XDG_CONFIG_HOME", ""), ("AWS_REGION", ""), ("HADOOP_CONF_DIR", "hadoop")];
     let at = |all: &serde_json::Map<String, serde_json::Value>, name: &str| {
-        let of = |what: &str| all.get(name).map(|s| s[what].as_str().unwrap_or_default().to_owned()).unwrap_or_default();
+        let of =
+            |what: &str| all.get(name).map(|s| s[what].as_str().unwrap_or_default().to_owned()).unwrap_or_default();
         (of("value"), of("origin"))
     };
 
@@ -156,26 +161,51 @@ fn each_setting_comes_from_the_strongest_layer() {
     assert!(at(&all, "aws_secret_access_key").1.contains("profile default"), "{all:?}");
     assert!(!all.contains_key("aws_session_token"), "keys of one layer are never mixed with another's");
 
-    fs::write(home.join(".config/mapfold/config.toml"), "[store]\naws_region = \"us-west-2\"\ndfs.replication = 3\n").unwrap();
+    fs::write(home.join(".config/mapfold/config.toml"), "[store]\naws_region = \"us-west-2\"\ndfs.replication = 3\n")
+        .unwrap();
     let all = shown(&desk, "", &base);
     assert_eq!(at(&all, "aws_region").0, "us-west-2");
     assert_eq!(at(&all, "dfs.replication").0, "3", "tables are names with dots");
     fs::write(desk.path("mapfold.toml"), "[store]\naws_region = \"ap-south-1\"\n").unwrap();
     assert_eq!(at(&shown(&desk, "", &base), "aws_region").0, "ap-south-1");
 
-    let env = [base[0], base[1], base[3], ("AWS_REGION", "eu-north-1"), ("AWS_PROFILE", "work"), ("AWS_ENDPOINT_URL", "http://general"), ("AWS_ENDPOINT_URL_S3", "http://special")];
+    let env = [
+        base[0],
+        base[1],
+        base[3],
+        ("AWS_REGION", "eu-north-1"),
+        ("AWS_PROFILE", "work"),
+        ("AWS_ENDPOINT_URL", "http://general"),
+        ("AWS_ENDPOINT_URL_S3", "http://special"),
+    ];
     let all = shown(&desk, "", &env);
     assert_eq!(at(&all, "aws_region"), ("eu-north-1".into(), "environment AWS_REGION".into()));
     assert!(at(&all, "aws_session_token").1.contains("profile work"), "{all:?}");
     assert_eq!(at(&all, "aws_endpoint").0, "http://special");
-    let keys = [base[0], base[1], ("AWS_ACCESS_KEY_ID", "E"), ("AWS_SECRET_ACCESS_KEY", "canary-env"), ("AWS_PROFILE", "work")];
+    let keys = [
+        base[0],
+        base[1],
+        ("AWS_ACCESS_KEY_ID", "E"),
+        ("AWS_SECRET_ACCESS_KEY", "canary-env"),
+        ("AWS_PROFILE", "work"),
+    ];
     let all = shown(&desk, "", &keys);
-    assert!(at(&all, "aws_secret_access_key").1.contains("environment") && !all.contains_key("aws_session_token"), "{all:?}");
+    assert!(
+        at(&all, "aws_secret_access_key").1.contains("environment") && !all.contains_key("aws_session_token"),
+        "{all:?}"
+    );
     let all = shown(&desk, "-D aws_profile=work -D AWS_DEFAULT_REGION=sa-east-1", &keys);
-    assert!(at(&all, "aws_secret_access_key").1.contains("profile work"), "a named profile goes before the environment");
+    assert!(
+        at(&all, "aws_secret_access_key").1.contains("profile work"),
+        "a named profile goes before the environment"
+    );
     assert_eq!(at(&all, "aws_region"), ("sa-east-1".into(), "-D".into()));
-    let told = with(&desk, "config show --origin -D aws_secret_access_key=canary-flag -D aws_access_key_id=x", &keys).fine();
-    assert!(told.out.contains("aws_secret_access_key = (set, not shown)  [-D]") && !told.out.contains("canary"), "{told}");
+    let told =
+        with(&desk, "config show --origin -D aws_secret_access_key=canary-flag -D aws_access_key_id=x", &keys).fine();
+    assert!(
+        told.out.contains("aws_secret_access_key = (set, not shown)  [-D]") && !told.out.contains("canary"),
+        "{told}"
+    );
 }
 
 #[test]

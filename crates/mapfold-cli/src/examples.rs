@@ -125,6 +125,37 @@ mapfold config list
 mapfold config show --origin
 mapfold config show --origin -D aws_region=eu-central-1";
 
+/// `mapfold dev --help`
+pub const DEV: &str = "\
+mapfold dev up gcs
+mapfold dev status
+mapfold dev down
+A real HDFS: mapfold dev up hdfs, then eval \"$(mapfold dev env)\"";
+
+/// `mapfold dev up --help`
+pub const DEV_UP: &str = "\
+mapfold dev up gcs
+mapfold dev up gcs --json > parts.json
+mapfold dev down --delete
+Several: mapfold dev up hdfs s3; with YARN: mapfold dev up yarn";
+
+/// `mapfold dev down --help`
+pub const DEV_DOWN: &str = "\
+mapfold dev down
+mapfold dev down gcs --delete";
+
+/// `mapfold dev status --help`
+pub const DEV_STATUS: &str = "\
+mapfold dev status
+mapfold dev status --json > parts.json";
+
+/// `mapfold dev env --help`
+pub const DEV_ENV: &str = "\
+mapfold dev up gcs
+mapfold dev env gcs > gcs.sh
+mapfold dev down --delete
+In a shell: eval \"$(mapfold dev env)\"";
+
 /// `mapfold completion --help`
 pub const COMPLETION: &str = "\
 mkdir -p ~/.local/share/bash-completion/completions ~/.config/fish/completions

@@ -4,6 +4,7 @@
 //! it, and the facade's `print_error` makes the exit code.
 
 mod config;
+mod dev;
 mod examples;
 mod files;
 mod fsck;
@@ -36,9 +37,9 @@ fn main() -> ExitCode {
     };
     let done = match matches.subcommand() {
         Some(("run", m)) => return run(&built_in, m),
-        Some((verb, m)) => jobs::run(verb, m)
-            .or_else(|| files::run(verb, m))
-            .unwrap_or_else(|| verbs::other(verb, m, cmd, &built_in)),
+        Some((verb, m)) => {
+            jobs::run(verb, m).or_else(|| files::run(verb, m)).unwrap_or_else(|| verbs::other(verb, m, cmd, &built_in))
+        }
         None => Err(Error::usage("no verb; `mapfold --help` lists them")),
     };
     match done {
@@ -87,6 +88,7 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand(preview.after_help(examples::text(examples::PREVIEW)))
         .subcommand(verbs::gen_command())
         .subcommand(new)
+        .subcommand(dev::command())
         .subcommand(fsck::FsckArgs::augment_args(Command::new("fsck")).after_help(examples::text(examples::FSCK)))
         .subcommand(verbs::completion_command())
         .subcommand(verbs::man_command()))

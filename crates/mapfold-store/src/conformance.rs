@@ -214,8 +214,9 @@ fn list_is_sorted_and_flat(stores: &Stores, dir: &Loc) {
 }
 
 fn what_lies_below_is_found(stores: &Stores, dir: &Loc) {
-    let folder = |name: &str| stores.create_dir(&dir.join(name)).unwrap();
-    ["one", "one/two", "onely"].map(folder);
+    for name in ["one", "one/two", "onely"] {
+        stores.create_dir(&dir.join(name)).unwrap();
+    }
     for name in ["one/a", "one/two/b", "onely/c", "z"] {
         stores.put(&dir.join(name), name.into()).unwrap();
     }
@@ -227,7 +228,9 @@ fn what_lies_below_is_found(stores: &Stores, dir: &Loc) {
 }
 
 fn patterns_are_looked_up(stores: &Stores, dir: &Loc) {
-    ["t", "t/deep"].map(|name| stores.create_dir(&dir.join(name)).unwrap());
+    for name in ["t", "t/deep"] {
+        stores.create_dir(&dir.join(name)).unwrap();
+    }
     for name in ["t/B04.tif", "t/B08.tif", "t/B08.txt", "t/deep/B04.tif", "t/.hidden.tif"] {
         stores.put(&dir.join(name), "x".into()).unwrap();
     }
@@ -242,7 +245,8 @@ fn patterns_are_looked_up(stores: &Stores, dir: &Loc) {
 
 /// Names as people give them, and as programs that hate people do.
 fn odd_names_are_names(stores: &Stores, dir: &Loc) {
-    let mut names = vec!["a b", "ü–日本", "a+b", "a&b=c", "(x){z}", "it's", "~a", "a%20b", "a#b", "a,b;c", "\"q\"", "%"];
+    let mut names =
+        vec!["a b", "ü–日本", "a+b", "a&b=c", "(x){z}", "it's", "~a", "a%20b", "a#b", "a,b;c", "\"q\"", "%"];
     if dir.scheme() != Scheme::Memory {
         // A location in memory writes `#` as `%23` and knows no query.
         names.extend(["a%23b", "a%2523b", "a?b"]);
@@ -288,7 +292,8 @@ fn renaming_is_refused_by_name(stores: &Stores, dir: &Loc) {
 
 fn two_folders_change_places(stores: &Stores, dir: &Loc) {
     let (a, b) = (dir.join("a"), dir.join("b"));
-    [&a, &b].map(|folder| stores.create_dir(folder).unwrap());
+    stores.create_dir(&a).unwrap();
+    stores.create_dir(&b).unwrap();
     stores.put(&a.join("one"), "1".into()).unwrap();
     stores.put(&b.join("two"), "2".into()).unwrap();
     stores.swap(&a, &b).unwrap();
@@ -381,7 +386,10 @@ fn a_change_by_others_is_noticed(stores: &Stores, dir: &Loc) {
     others.put(&loc, vec![9; 70].into()).unwrap();
     let seen = stores.block_on(stores.read(&loc, 0..60));
     // An open file goes on as it was; what must not happen is a mixture.
-    assert!(seen.as_ref().is_ok_and(|bytes| *bytes == pattern(60)) || matches!(seen, Err(StoreError::Changed { .. })), "{seen:?}");
+    assert!(
+        seen.as_ref().is_ok_and(|bytes| *bytes == pattern(60)) || matches!(seen, Err(StoreError::Changed { .. })),
+        "{seen:?}"
+    );
     stores.block_on(stores.head(&loc)).unwrap();
     assert_eq!(stores.block_on(stores.read(&loc, 0..70)).unwrap(), vec![9; 70], "a new head is a new agreement");
 }

@@ -199,7 +199,9 @@ impl StoreError {
             }
             StoreError::IsList { .. } => "name the file itself (a file whose name begins with @ is ./@name)",
             StoreError::CannotList { .. } => "write the locations into a text file, one a line, and give @FILE",
-            StoreError::BadUrl { .. } => "a location is a path, file://, s3://, gs://, az://, abfss://, hdfs:// or http(s)://",
+            StoreError::BadUrl { .. } => {
+                "a location is a path, file://, s3://, gs://, az://, abfss://, hdfs:// or http(s)://"
+            }
             StoreError::Io { .. } => return None,
         })
     }

@@ -18,8 +18,7 @@ use url::Url;
 use crate::redact::{redact, redact_url};
 use crate::{StoreError, closest, remote_loc};
 
-const SCHEMES: [&str; 11] =
-    ["file", "memory", "http", "https", "s3", "s3a", "gs", "az", "abfs", "abfss", "hdfs"];
+const SCHEMES: [&str; 11] = ["file", "memory", "http", "https", "s3", "s3a", "gs", "az", "abfs", "abfss", "hdfs"];
 
 /// Which store a [`Loc`] belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -412,7 +411,9 @@ fn unknown_scheme(text: &str, scheme: &str) -> StoreError {
     const OTHERS: [&str; 6] = ["adl", "webhdfs", "swebhdfs", "ftp", "ssh", "sftp"];
     let why = match closest(scheme, SCHEMES) {
         _ if OTHERS.contains(&scheme) => {
-            format!("{scheme}:// is not read by this version; copy the file to a store that is: s3, gs, abfss, hdfs, file")
+            format!(
+                "{scheme}:// is not read by this version; copy the file to a store that is: s3, gs, abfss, hdfs, file"
+            )
         }
         Some(near) => format!("unknown scheme {scheme}://; did you mean {near}://?"),
         None => format!("unknown scheme {scheme}://; known are file, http(s), s3, gs, az, abfss and hdfs"),

@@ -134,7 +134,8 @@ impl<'a> Walk<'a> {
     /// A folder and all below it, hidden ones aside.
     fn below(&self, folder: &Folder, out: &mut Vec<Folder>) -> Result<(), StoreError> {
         out.push(folder.clone());
-        let inner = self.entries(folder)?.into_iter().filter(|entry| entry.folder && !entry.loc.name().starts_with('.'));
+        let inner =
+            self.entries(folder)?.into_iter().filter(|entry| entry.folder && !entry.loc.name().starts_with('.'));
         let folders = inner.map(|entry| child(folder, &entry.loc.file_name()));
         folders.map(Some).try_for_each(|folder| self.below(&folder, out))
     }

@@ -151,7 +151,8 @@ mod tests {
         for (scheme, rest, text) in same {
             assert_eq!(tidy(scheme, rest).unwrap().1, text, "{scheme}://{rest}");
         }
-        for (scheme, rest) in [("s3", "/k"), ("s3", "b/a//b"), ("gs", "b/../c"), ("az", "c:pw@h/k"), ("hdfs", "a@b/c")] {
+        for (scheme, rest) in [("s3", "/k"), ("s3", "b/a//b"), ("gs", "b/../c"), ("az", "c:pw@h/k"), ("hdfs", "a@b/c")]
+        {
             assert!(tidy(scheme, rest).is_err(), "{scheme}://{rest}");
         }
         assert_eq!(from_gdal("/vsis3_streaming/b/k").as_deref(), Some("s3://b/k"));

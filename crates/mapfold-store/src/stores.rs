@@ -260,7 +260,9 @@ impl Stores {
         match loc.scheme() {
             Scheme::Local => local::put(loc, &bytes)?,
             Scheme::Memory => self.0.memory.put(loc, &bytes)?,
-            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => self.block_on(self.remote(loc)?.put(loc, bytes))?,
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                self.block_on(self.remote(loc)?.put(loc, bytes))?
+            }
             Scheme::Http | Scheme::List => return Err(no_writing(loc)),
         }
         self.wrote(loc, len);
@@ -277,7 +279,9 @@ impl Stores {
         match loc.scheme() {
             Scheme::Local => local::create(loc, &bytes)?,
             Scheme::Memory => self.0.memory.create(loc, &bytes)?,
-            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => self.block_on(self.remote(loc)?.create(loc, bytes))?,
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                self.block_on(self.remote(loc)?.create(loc, bytes))?
+            }
             Scheme::Http | Scheme::List => return Err(no_writing(loc)),
         }
         self.wrote(loc, len);
@@ -425,9 +429,9 @@ impl Stores {
         match loc.local_path() {
             Some(path) if links => path.is_dir(),
             Some(path) => path.symlink_metadata().is_ok_and(|m| m.is_dir()),
-            None if loc.scheme().is_remote() => self
-                .remote(loc)
-                .is_ok_and(|remote| self.block_on(remote.is_folder(loc)).unwrap_or_default()),
+            None if loc.scheme().is_remote() => {
+                self.remote(loc).is_ok_and(|remote| self.block_on(remote.is_folder(loc)).unwrap_or_default())
+            }
             None => loc.scheme() == Scheme::Memory && self.0.memory.is_folder(loc),
         }
     }
@@ -453,7 +457,9 @@ impl Stores {
         match dir.scheme() {
             Scheme::Local => local::remove_dir(dir)?,
             Scheme::Memory => self.0.memory.remove_dir(dir)?,
-            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => self.block_on(self.remote(dir)?.remove_dir(dir))?,
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                self.block_on(self.remote(dir)?.remove_dir(dir))?
+            }
             Scheme::Http | Scheme::List => return Err(no_writing(dir)),
         }
         self.forget(dir);
@@ -566,7 +572,9 @@ impl Stores {
             Scheme::Local => local::check_writable(loc),
             Scheme::Memory if self.0.memory.is_folder(loc) => Err(StoreError::IsDirectory { loc: loc.to_string() }),
             Scheme::Memory => Ok(()),
-            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => self.block_on(self.remote(loc)?.check_writable(loc)),
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                self.block_on(self.remote(loc)?.check_writable(loc))
+            }
             Scheme::Http | Scheme::List => Err(no_writing(loc)),
         }
     }

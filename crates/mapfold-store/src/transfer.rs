@@ -75,12 +75,23 @@ impl Stores {
     }
 
     /// The pieces of a file in order, some read ahead.
-    fn pieces<'a>(&'a self, from: &'a Loc, size: u64) -> impl futures_util::Stream<Item = Result<Bytes, StoreError>> + 'a {
+    fn pieces<'a>(
+        &'a self,
+        from: &'a Loc,
+        size: u64,
+    ) -> impl futures_util::Stream<Item = Result<Bytes, StoreError>> + 'a {
         let ranges = (0..size.div_ceil(PART as u64)).map(move |n| piece(n, size));
         stream::iter(ranges).map(move |range| self.read(from, range)).buffered(AHEAD)
     }
 
-    fn copy_to_file(&self, from: &Loc, to: &Loc, size: u64, replace: Replace, moved: Moved<'_>) -> Result<(), StoreError> {
+    fn copy_to_file(
+        &self,
+        from: &Loc,
+        to: &Loc,
+        size: u64,
+        replace: Replace,
+        moved: Moved<'_>,
+    ) -> Result<(), StoreError> {
         let temporary = to.sibling(&format!(".mapfold-tmp-{}", unique()));
         let copied = self.copy_to_new_file(from, &temporary, size, moved);
         let placed = copied.and_then(|()| self.rename(&temporary, to, replace));
@@ -101,7 +112,14 @@ impl Stores {
         file.sync()
     }
 
-    fn copy_small(&self, from: &Loc, to: &Loc, size: u64, replace: Replace, moved: Moved<'_>) -> Result<(), StoreError> {
+    fn copy_small(
+        &self,
+        from: &Loc,
+        to: &Loc,
+        size: u64,
+        replace: Replace,
+        moved: Moved<'_>,
+    ) -> Result<(), StoreError> {
         let bytes = match size {
             0 => Bytes::new(),
             _ => self.block_on(self.read(from, 0..size))?,

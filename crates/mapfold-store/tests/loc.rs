@@ -100,7 +100,15 @@ fn a_file_with_a_hash_in_its_name_wins() {
 
 #[test]
 fn locations_travel_as_text() {
-    for text in ["s3://b/a%23b%2520 c#4", "hdfs:///a", "abfss://c@a.dfs.core.windows.net/k", "/a/b.tif#4", "https://h/a?sig=abc%2F+d#x", "memory://a/b", "rel/x"] {
+    for text in [
+        "s3://b/a%23b%2520 c#4",
+        "hdfs:///a",
+        "abfss://c@a.dfs.core.windows.net/k",
+        "/a/b.tif#4",
+        "https://h/a?sig=abc%2F+d#x",
+        "memory://a/b",
+        "rel/x",
+    ] {
         let loc = Loc::parse(text).unwrap();
         let json = serde_json::to_string(&loc).unwrap();
         assert_eq!(json, format!("{text:?}"));

@@ -91,7 +91,9 @@ fn a_wrong_key_is_denied_and_not_told() {
 
 #[test]
 fn a_missing_bucket_is_named() {
-    for (name, other) in [("s3", "s3://no-such-bucket/x"), ("azure", "az://no-such-container/x"), ("gcs", "gs://no-such-bucket/x")] {
+    for (name, other) in
+        [("s3", "s3://no-such-bucket/x"), ("azure", "az://no-such-container/x"), ("gcs", "gs://no-such-bucket/x")]
+    {
         let Some(part) = part(name) else { continue };
         let (stores, loc) = (stores(&part), Loc::parse(other).unwrap());
         for error in [stores.get(&loc).unwrap_err(), stores.put(&loc, "x".into()).unwrap_err()] {
@@ -200,9 +202,12 @@ fn a_server_without_conditions_is_refused() {
         }
     });
     let mut settings = Settings::none();
-    for (name, value) in
-        [("aws_endpoint", endpoint.as_str()), ("aws_access_key_id", "a"), ("aws_secret_access_key", "b"), ("aws_region", "x")]
-    {
+    for (name, value) in [
+        ("aws_endpoint", endpoint.as_str()),
+        ("aws_access_key_id", "a"),
+        ("aws_secret_access_key", "b"),
+        ("aws_region", "x"),
+    ] {
         settings = settings.with(name, value, "test").unwrap();
     }
     let stores = stores_with(settings);
@@ -247,7 +252,8 @@ fn copies_go_between_all_stores() {
         assert_eq!(moved.load(SeqCst), object.len() as i64, "{to}: what is told is what is copied");
         let again = stores.copy(&from, &to, mapfold_store::Replace::Never, &count).unwrap_err();
         assert!(matches!(again, StoreError::AlreadyExists { .. }), "{again:?}");
-        let stopped = stores.copy(&from, &to.sibling("stopped"), mapfold_store::Replace::Never, &|_| false).unwrap_err();
+        let stopped =
+            stores.copy(&from, &to.sibling("stopped"), mapfold_store::Replace::Never, &|_| false).unwrap_err();
         assert!(matches!(stopped, StoreError::Io { .. }), "{stopped:?}");
         assert!(!stores.exists(&to.sibling("stopped")).unwrap());
         from = to;

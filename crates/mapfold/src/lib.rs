@@ -73,8 +73,8 @@ pub use app::{Builtin, main, records_main, run_job};
 pub use args::RunArgs;
 pub use mapfold_plan::{Error, Result};
 pub use member::attend_if_called;
-pub use store_args::StoreArgs;
 pub use says::{print_error, print_usage_error, set_up_logging};
+pub use store_args::StoreArgs;
 
 /// `numerator / denominator`, NaN (so: nodata) where the denominator is 0. For indices: 0/0 and x/0 are no numbers.
 ///

@@ -16,7 +16,8 @@ use std::process::ExitCode;
 pub fn set_up_logging(verbose: u8, colour: bool) {
     use tracing_subscriber::EnvFilter;
     /// What libraries tell of every connection, or of faults that we repair; and headers with signatures in them.
-    const QUIET: &str = "hyper=info,hyper_util=info,h2=info,reqwest=info,rustls=info,object_store=info,hdfs_native=error";
+    const QUIET: &str =
+        "hyper=info,hyper_util=info,h2=info,reqwest=info,rustls=info,object_store=info,hdfs_native=error";
     let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
     let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let filter = asked.map(|text| {

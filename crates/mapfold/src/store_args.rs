@@ -36,7 +36,9 @@ impl StoreArgs {
     /// When a name is not known.
     pub fn install(&self) -> Result<()> {
         let defines: Vec<&str> = self.define.iter().map(|define| define.0.expose()).collect();
-        let told = |e: mapfold_store::StoreError| crate::Error::usage(e.to_string()).with_remedy("`mapfold config list` shows the names");
+        let told = |e: mapfold_store::StoreError| {
+            crate::Error::usage(e.to_string()).with_remedy("`mapfold config list` shows the names")
+        };
         Settings::define(&defines).map_err(told)
     }
 }
@@ -69,7 +71,8 @@ mod tests {
 
     #[test]
     fn secrets_leave_a_command_line() {
-        let words = "run sort -D aws_secret_access_key=x --define=fs.s3a.secret.key=y -Daws_region=r -D dfs.replication=2 in";
+        let words =
+            "run sort -D aws_secret_access_key=x --define=fs.s3a.secret.key=y -Daws_region=r -D dfs.replication=2 in";
         let (kept, secrets) = without_secrets(words.split(' ').map(Into::into));
         assert_eq!(kept.join(std::ffi::OsStr::new(" ")), "run sort -Daws_region=r -D dfs.replication=2 in");
         let secrets: Vec<_> = secrets.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -106,11 +106,7 @@ impl Out {
 }
 
 /// Does something with each file and its length until it says `false`.
-fn each(
-    stores: &Stores,
-    files: &[Loc],
-    mut show: impl FnMut(&Loc, u64, &mut Out) -> Result<bool>,
-) -> Result<ExitCode> {
+fn each(stores: &Stores, files: &[Loc], mut show: impl FnMut(&Loc, u64, &mut Out) -> Result<bool>) -> Result<ExitCode> {
     let mut out = Out(std::io::stdout().lock());
     for file in files {
         for loc in named(stores, file)? {

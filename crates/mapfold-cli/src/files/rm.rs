@@ -61,7 +61,9 @@ impl RmArgs {
         for loc in named(stores, place)? {
             let folder = stores.is_folder(&loc, false);
             if folder && !self.recursive {
-                return Err(Error::input(format!("{loc} is a folder; nothing was removed")).with_remedy("-r removes folders"));
+                return Err(
+                    Error::input(format!("{loc} is a folder; nothing was removed")).with_remedy("-r removes folders")
+                );
             }
             if loc.parent().is_none() {
                 return Err(Error::input(format!("{loc} is the root of a store; nothing was removed"))

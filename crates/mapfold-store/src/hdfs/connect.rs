@@ -34,12 +34,15 @@ fn default_address(loc: &Loc, settings: &Settings) -> Result<String, StoreError>
     let missing = |why: String| StoreError::Settings { loc: loc.to_string(), why };
     let named = settings.get("fs.defaultFS").or_else(|| settings.get("fs.default.name"));
     let Some(named) = named else {
-        let why = "no name node is named: write hdfs://host:port/path, or set HADOOP_CONF_DIR or -D fs.defaultFS=hdfs://..";
+        let why =
+            "no name node is named: write hdfs://host:port/path, or set HADOOP_CONF_DIR or -D fs.defaultFS=hdfs://..";
         return Err(missing(why.into()));
     };
     match named.trim_end_matches('/').split_once("://") {
         Some((scheme @ ("hdfs" | "viewfs"), authority)) => Ok(with_port(scheme, authority, settings)),
-        _ => Err(missing(format!("fs.defaultFS is {named}, which is not HDFS; name the name node: hdfs://host:port/path"))),
+        _ => Err(missing(format!(
+            "fs.defaultFS is {named}, which is not HDFS; name the name node: hdfs://host:port/path"
+        ))),
     }
 }
 
@@ -69,9 +72,8 @@ pub(super) fn writing(settings: &Settings) -> Result<Writing, StoreError> {
         loc: name.to_owned(),
         why: format!("{value:?} is no number (of bytes: 134217728, 128m)"),
     };
-    let read = |name: &'static str| {
-        settings.get(name).map(|value| size(value).ok_or_else(|| wrong(name, value))).transpose()
-    };
+    let read =
+        |name: &'static str| settings.get(name).map(|value| size(value).ok_or_else(|| wrong(name, value))).transpose();
     let replication = read("dfs.replication")?.map(|n| n as u32);
     Ok(Writing { replication, block_size: read("dfs.blocksize")? })
 }

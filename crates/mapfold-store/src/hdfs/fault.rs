@@ -22,8 +22,12 @@ const PASSING: [&str; 7] = [
     "ObserverRetryOnActiveException",
 ];
 /// Beginnings of messages of plain `IOException`s that pass.
-const PASSING_WORDS: [&str; 4] =
-    ["could only be written to", "could only be replicated to", "Unable to close file", "not been minimally replicated"];
+const PASSING_WORDS: [&str; 4] = [
+    "could only be written to",
+    "could only be replicated to",
+    "Unable to close file",
+    "not been minimally replicated",
+];
 
 /// Final or passing.
 pub(super) fn fault(loc: &Loc, error: HdfsError) -> Fault {

@@ -66,8 +66,11 @@ impl Hdfs {
         let question = self.question(address, loc, range)?;
         let once = StoreOptions { http_retries: 0, ..self.options.clone() };
         let text = http.get(&question, &once, &self.counters).await?;
-        let answer: Answer = serde_json::from_slice(&text)
-            .map_err(|e| StoreError::Network { loc: question.to_string(), attempts: 1, why: e.to_string() })?;
+        let answer: Answer = serde_json::from_slice(&text).map_err(|e| StoreError::Network {
+            loc: question.to_string(),
+            attempts: 1,
+            why: e.to_string(),
+        })?;
         let located = |block: Block| Located { range: block.offset..block.offset + block.length, hosts: block.hosts };
         Ok(answer.all.blocks.into_iter().map(located).collect())
     }

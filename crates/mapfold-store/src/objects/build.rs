@@ -182,7 +182,9 @@ fn encrypted(builder: AmazonS3Builder, settings: &Settings, bucket: &str) -> Res
         Some("SSE-KMS" | "aws:kms" | "sse:kms") => "sse:kms",
         Some("DSSE-KMS" | "aws:kms:dsse" | "sse:kms:dsse") => "sse:kms:dsse",
         Some("SSE-C" | "sse-c") => "sse-c",
-        Some(other) => return Err(format!("aws_server_side_encryption is AES256, sse:kms, sse:kms:dsse or sse-c, not {other:?}")),
+        Some(other) => {
+            return Err(format!("aws_server_side_encryption is AES256, sse:kms, sse:kms:dsse or sse-c, not {other:?}"));
+        }
     };
     let mut builder = with(builder, "aws_server_side_encryption", Some(kind))?;
     builder = match kind {
@@ -242,7 +244,9 @@ fn azure(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made,
     let named = root.split_once('@').map(|(_, host)| host);
     let of_host = named.and_then(|host| host.split('.').next());
     let account = of_host.or(settings.get("azure_storage_account_name")).or(connection.account.as_deref());
-    let account = account.ok_or("the account is missing: AZURE_STORAGE_ACCOUNT, or abfss://container@ACCOUNT.dfs.core.windows.net/key")?;
+    let account = account.ok_or(
+        "the account is missing: AZURE_STORAGE_ACCOUNT, or abfss://container@ACCOUNT.dfs.core.windows.net/key",
+    )?;
     let endpoint = settings.get("azure_storage_endpoint").map(str::to_owned).or(connection.endpoint);
     let endpoint = endpoint.or_else(|| named.map(|host| format!("https://{}", host.replacen(".dfs.", ".blob.", 1))));
     let http = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));

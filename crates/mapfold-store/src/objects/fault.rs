@@ -19,7 +19,9 @@ pub(super) fn fault(loc: &Loc, error: &Error) -> StoreError {
         Error::NotSupported { .. } | Error::NotImplemented { .. } => StoreError::Unsupported { loc: text, what: why },
         Error::InvalidPath { .. } => StoreError::BadUrl { loc: text, why },
         _ if is_expired(&why) => StoreError::Denied { loc: text, why },
-        _ if without_credentials(&why) => StoreError::Settings { loc: loc.root().to_string(), why: NO_CREDENTIALS.into() },
+        _ if without_credentials(&why) => {
+            StoreError::Settings { loc: loc.root().to_string(), why: NO_CREDENTIALS.into() }
+        }
         _ => StoreError::Network { loc: text, attempts: attempts(&why), why },
     }
 }

@@ -62,6 +62,7 @@ impl Objects {
 pub(crate) struct Bucket {
     root: Loc,
     store: Arc<dyn ObjectStore>,
+    #[allow(dead_code)]
     parts: Arc<dyn MultipartStore>,
     foreign: bool,
     honours_conditions: OnceCell<bool>,
@@ -74,6 +75,7 @@ impl Bucket {
     }
 
     /// Multipart uploads whose parts many processes send.
+    #[allow(dead_code)] // For working files in object stores.
     pub(crate) fn parts(&self) -> &Arc<dyn MultipartStore> {
         &self.parts
     }
@@ -326,9 +328,5 @@ fn path(loc: &Loc) -> Result<Path, StoreError> {
 }
 
 fn info(meta: &ObjectMeta) -> ObjectInfo {
-    ObjectInfo {
-        size: meta.size,
-        etag: meta.e_tag.clone(),
-        modified_ms: Some(meta.last_modified.timestamp_millis()),
-    }
+    ObjectInfo { size: meta.size, etag: meta.e_tag.clone(), modified_ms: Some(meta.last_modified.timestamp_millis()) }
 }

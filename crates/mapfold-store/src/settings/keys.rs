@@ -39,7 +39,11 @@ pub(crate) const KEYS: &[Key] = &[
         &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_S3_ENDPOINT", "fs.s3a.endpoint"],
         "S3: URL of another server than Amazon's",
     ),
-    key("aws_https", &["AWS_HTTPS", "fs.s3a.connection.ssl.enabled"], "S3: NO speaks http to an endpoint without scheme"),
+    key(
+        "aws_https",
+        &["AWS_HTTPS", "fs.s3a.connection.ssl.enabled"],
+        "S3: NO speaks http to an endpoint without scheme",
+    ),
     key("aws_allow_http", &["AWS_ALLOW_HTTP"], "S3: whether an http:// endpoint is allowed (yes when it is given)"),
     key(
         "aws_virtual_hosted_style_request",
@@ -61,7 +65,11 @@ pub(crate) const KEYS: &[Key] = &[
     key("aws_role_session_name", &["AWS_ROLE_SESSION_NAME"], "S3: name of that session"),
     key("aws_web_identity_token_file", &["AWS_WEB_IDENTITY_TOKEN_FILE"], "S3: file of the web identity"),
     key("aws_endpoint_url_sts", &["AWS_ENDPOINT_URL_STS"], "S3: where roles are taken"),
-    key("aws_metadata_endpoint", &["AWS_METADATA_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT"], "S3: metadata service"),
+    key(
+        "aws_metadata_endpoint",
+        &["AWS_METADATA_ENDPOINT", "AWS_EC2_METADATA_SERVICE_ENDPOINT"],
+        "S3: metadata service",
+    ),
     key("aws_imdsv1_fallback", &["AWS_IMDSV1_FALLBACK"], "S3: allow version 1 of the metadata service"),
     key("aws_container_credentials_relative_uri", &["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"], "S3: on ECS"),
     key("aws_container_credentials_full_uri", &["AWS_CONTAINER_CREDENTIALS_FULL_URI"], "S3: on EKS"),
@@ -113,7 +121,8 @@ pub(crate) const KEYS: &[Key] = &[
 /// Beginnings of Hadoop's own names.
 const HADOOP: [&str; 8] = ["dfs.", "fs.", "hadoop.", "ipc.", "io.", "yarn.", "net.", "mapreduce."];
 /// Names with dots that hold passwords.
-const SECRET_PIECES: [&str; 7] = ["secret", "passw", "account.key", "access.key", "session.token", "sas.token", "private"];
+const SECRET_PIECES: [&str; 7] =
+    ["secret", "passw", "account.key", "access.key", "session.token", "sas.token", "private"];
 
 /// Our name for a name that a user gave, wherever it comes from.
 ///
@@ -136,9 +145,8 @@ pub(crate) fn canonical(name: &str) -> Result<String, String> {
 
 /// The known setting of this name or of an alias, in any case.
 pub(crate) fn known(name: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| {
-        key.name.eq_ignore_ascii_case(name) || key.also.iter().any(|also| also.eq_ignore_ascii_case(name))
-    })
+    KEYS.iter()
+        .find(|key| key.name.eq_ignore_ascii_case(name) || key.also.iter().any(|also| also.eq_ignore_ascii_case(name)))
 }
 
 /// `BUCKET.access.key` (of `fs.s3a.bucket.`) as a setting of ours for that bucket alone.

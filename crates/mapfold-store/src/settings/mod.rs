@@ -261,9 +261,9 @@ impl Settings {
         let origin = format!("profile {profile} of {}", config.parent().unwrap_or(&home).display());
         match files::aws_profile(&credentials, &config, profile)? {
             Some(pairs) => {
-                let layer = pairs.into_iter().map(|(name, value)| {
-                    (name, Setting { value: Secret::new(value), origin: origin.as_str().into() })
-                });
+                let layer = pairs
+                    .into_iter()
+                    .map(|(name, value)| (name, Setting { value: Secret::new(value), origin: origin.as_str().into() }));
                 self.weaker(Settings(layer.collect()));
                 Ok(())
             }
