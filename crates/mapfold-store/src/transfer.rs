@@ -99,7 +99,13 @@ impl Stores {
             // The first error is the one to tell.
             let _ = self.delete(&temporary);
         }
-        placed
+        // Nobody asked for the temporary name.
+        placed.map_err(|error| match error {
+            StoreError::NotFound { loc } if loc == temporary.to_string() => {
+                StoreError::NotFound { loc: to.parent().unwrap_or_else(|| to.clone()).to_string() }
+            }
+            other => other,
+        })
     }
 
     fn copy_to_new_file(&self, from: &Loc, to: &Loc, size: u64, moved: Moved<'_>) -> Result<(), StoreError> {

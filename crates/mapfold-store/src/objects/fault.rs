@@ -19,6 +19,10 @@ pub(super) fn fault(loc: &Loc, error: &Error) -> StoreError {
         Error::NotSupported { .. } | Error::NotImplemented { .. } => StoreError::Unsupported { loc: text, what: why },
         Error::InvalidPath { .. } => StoreError::BadUrl { loc: text, why },
         _ if is_expired(&why) => StoreError::Denied { loc: text, why },
+        _ if is_elsewhere(&why) => StoreError::Settings {
+            loc: loc.root().to_string(),
+            why: "the bucket is in another region than aws_region says; set AWS_REGION to that of the bucket".into(),
+        },
         _ if without_credentials(&why) => {
             StoreError::Settings { loc: loc.root().to_string(), why: NO_CREDENTIALS.into() }
         }
@@ -40,6 +44,12 @@ fn names_bucket(why: &str) -> bool {
 
 fn is_expired(why: &str) -> bool {
     ["ExpiredToken", "InvalidAccessKeyId", "AuthenticationFailed", "InvalidToken"].iter().any(|sign| why.contains(sign))
+}
+
+fn is_elsewhere(why: &str) -> bool {
+    ["incorrectly configured region", "PermanentRedirect", "AuthorizationHeaderMalformed"]
+        .iter()
+        .any(|s| why.contains(s))
 }
 
 /// The services that give credentials to machines of a cloud; elsewhere nobody answers there.
