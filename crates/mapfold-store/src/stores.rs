@@ -261,7 +261,7 @@ impl Stores {
             Scheme::Local => local::put(loc, &bytes)?,
             Scheme::Memory => self.0.memory.put(loc, &bytes)?,
             Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
-                self.block_on(self.remote(loc)?.put(loc, bytes))?
+                self.block_on(self.remote(loc)?.put(loc, bytes))?;
             }
             Scheme::Http | Scheme::List => return Err(no_writing(loc)),
         }
@@ -280,7 +280,7 @@ impl Stores {
             Scheme::Local => local::create(loc, &bytes)?,
             Scheme::Memory => self.0.memory.create(loc, &bytes)?,
             Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
-                self.block_on(self.remote(loc)?.create(loc, bytes))?
+                self.block_on(self.remote(loc)?.create(loc, bytes))?;
             }
             Scheme::Http | Scheme::List => return Err(no_writing(loc)),
         }
@@ -458,7 +458,7 @@ impl Stores {
             Scheme::Local => local::remove_dir(dir)?,
             Scheme::Memory => self.0.memory.remove_dir(dir)?,
             Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
-                self.block_on(self.remote(dir)?.remove_dir(dir))?
+                self.block_on(self.remote(dir)?.remove_dir(dir))?;
             }
             Scheme::Http | Scheme::List => return Err(no_writing(dir)),
         }

@@ -172,7 +172,7 @@ fn pass(mut client: TcpStream, mut upstream: TcpStream, lost: &AtomicUsize, puts
         let text = String::from_utf8_lossy(&buffer[..n]).to_lowercase();
         // The trial of the server itself is let through.
         let conditional = text.starts_with("put ") && text.contains("if-none-match") && !text.contains("mapfold-trial");
-        if conditional && puts.fetch_add(1, SeqCst) % 2 == 0 {
+        if conditional && puts.fetch_add(1, SeqCst).is_multiple_of(2) {
             dropping.store(1, SeqCst);
         }
         if upstream.write_all(&buffer[..n]).is_err() {

@@ -54,12 +54,21 @@ fn with_port(scheme: &str, authority: &str, settings: &Settings) -> String {
     }
 }
 
+fn authority(address: &str) -> &str {
+    address.split_once("://").map_or("", |(_, authority)| authority)
+}
+
 /// A client; it connects at its first question.
 pub(super) fn client(loc: &Loc, settings: &Settings, io: Handle) -> Result<Client, StoreError> {
+    let address = address(loc, settings)?;
     let mut hadoop: HashMap<String, String> = HashMap::new();
     hadoop.insert("dfs.client.socket-timeout".into(), SILENCE_MS.into());
+    // Each name node is asked twice; the patience beyond that is ours, which knows more.
+    let services = settings.get(&format!("dfs.ha.namenodes.{}", authority(&address)));
+    let nodes = services.map_or(1, |ids| ids.split(',').count());
+    hadoop.insert("dfs.client.failover.max.attempts".into(), (2 * nodes - 1).to_string());
     hadoop.extend(settings.of_hadoop().map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let mut builder = ClientBuilder::new().with_url(address(loc, settings)?).with_config(hadoop).with_io_runtime(io);
+    let mut builder = ClientBuilder::new().with_url(&address).with_config(hadoop).with_io_runtime(io);
     if let Some(user) = settings.get("hadoop_user_name") {
         builder = builder.with_user(user);
     }
@@ -91,7 +100,7 @@ fn size(text: &str) -> Option<u64> {
 /// HTTP addresses of the name nodes behind `loc`, for questions that only HTTP answers.
 pub(super) fn http_addresses(loc: &Loc, settings: &Settings) -> Vec<String> {
     let Ok(address) = address(loc, settings) else { return Vec::new() };
-    let authority = address.split_once("://").map_or("", |(_, authority)| authority);
+    let authority = authority(&address);
     let service = settings.get(&format!("dfs.ha.namenodes.{authority}"));
     let named: Vec<String> = match service {
         Some(ids) => ids

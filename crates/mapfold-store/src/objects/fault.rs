@@ -18,7 +18,7 @@ pub(super) fn fault(loc: &Loc, error: &Error) -> StoreError {
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => StoreError::Denied { loc: text, why },
         Error::NotSupported { .. } | Error::NotImplemented { .. } => StoreError::Unsupported { loc: text, what: why },
         Error::InvalidPath { .. } => StoreError::BadUrl { loc: text, why },
-        _ if is_expired(&why) => StoreError::Denied { loc: text, why },
+        _ if is_refused(&why) => StoreError::Denied { loc: text, why },
         _ if is_elsewhere(&why) => StoreError::Settings {
             loc: loc.root().to_string(),
             why: "the bucket is in another region than aws_region says; set AWS_REGION to that of the bucket".into(),
@@ -42,8 +42,17 @@ fn names_bucket(why: &str) -> bool {
     ["NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist"].iter().any(|sign| why.contains(sign))
 }
 
-fn is_expired(why: &str) -> bool {
-    ["ExpiredToken", "InvalidAccessKeyId", "AuthenticationFailed", "InvalidToken"].iter().any(|sign| why.contains(sign))
+fn is_refused(why: &str) -> bool {
+    [
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "AccessDenied",
+        "AuthenticationFailed",
+        "InvalidToken",
+    ]
+    .iter()
+    .any(|sign| why.contains(sign))
 }
 
 fn is_elsewhere(why: &str) -> bool {
