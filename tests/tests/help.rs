@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 37] = [
+const VERBS: [&str; 39] = [
     "",
     "run",
     "run ndvi",
@@ -21,6 +21,8 @@ const VERBS: [&str; 37] = [
     "history",
     "logs",
     "why",
+    "split",
+    "scale",
     "kill",
     "info",
     "preview",

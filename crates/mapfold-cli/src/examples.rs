@@ -202,6 +202,18 @@ mapfold gen scene s2 --size 512 --bands B04
 mapfold run stats s2/S2_20230108/B04.tif
 mapfold why stats";
 
+/// `mapfold split --help`
+pub const SPLIT: &str = "\
+mapfold gen scene s2 --size 512 --bands B04
+mapfold run stats s2/S2_20230108/B04.tif
+mapfold split stats 0 --stage 0
+A parameter that held a secret: mapfold split ndvi 417 --param red=URL";
+
+/// `mapfold scale --help`
+pub const SCALE: &str = "\
+mapfold jobs
+For a job that was started with --workers 2..8: mapfold scale ndvi 6";
+
 /// `mapfold kill --help`
 pub const KILL: &str = "\
 mapfold jobs

@@ -37,6 +37,7 @@ fn main() -> ExitCode {
     };
     let done = match matches.subcommand() {
         Some(("run", m)) => return run(&built_in, m),
+        Some(("split", m)) => jobs::split(&built_in, m),
         Some((verb, m)) => {
             jobs::run(verb, m).or_else(|| files::run(verb, m)).unwrap_or_else(|| verbs::other(verb, m, cmd, &built_in))
         }
