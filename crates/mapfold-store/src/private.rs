@@ -5,7 +5,8 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 
 use bytes::Bytes;
 
-use crate::{Loc, StoreError, Stores};
+use crate::remote::Remote;
+use crate::{Loc, Scheme, StoreError, Stores};
 
 /// What only the owner may do with a folder, and with a file.
 const FOLDER: u32 = 0o700;
@@ -18,13 +19,19 @@ impl Stores {
     /// # Errors
     /// Those of [`Stores::create_dir`].
     pub fn create_private_dir(&self, dir: &Loc) -> Result<(), StoreError> {
+        if dir.scheme() == Scheme::Hdfs
+            && let Remote::Hdfs(hdfs) = self.remote(dir)?
+        {
+            return self.block_on(hdfs.create_private_dir(dir));
+        }
         let Some(path) = dir.local_path() else { return self.create_dir(dir) };
         let made = std::fs::DirBuilder::new().recursive(true).mode(FOLDER).create(path);
         let own = made.and_then(|()| std::fs::set_permissions(path, PermissionsExt::from_mode(FOLDER)));
         own.map_err(|source| StoreError::from_io(dir, source))
     }
 
-    /// Writes a new file that only its owner can read.
+    /// Writes a new file that only its owner can read; on HDFS only together with [`Stores::create_private_dir`], whose
+    /// folder nobody else enters.
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`]; else those of [`Stores::put`].
