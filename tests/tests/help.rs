@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 34] = [
+const VERBS: [&str; 42] = [
     "",
     "run",
     "run ndvi",
@@ -36,6 +36,14 @@ const VERBS: [&str; 34] = [
     "fsck",
     "bundle",
     "manifest",
+    "cp",
+    "ls",
+    "cat",
+    "head",
+    "rm",
+    "config",
+    "config show",
+    "config list",
     "dev",
     "dev up",
     "dev down",
