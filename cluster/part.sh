@@ -56,6 +56,8 @@ up() {
     mkdir -p "$HOME_OF_PART"
     exec 9>"$HOME_OF_PART/lock"
     flock 9
+    # fetching takes minutes; who asked may be gone, and the keeper with it
+    owner_lives
     part_prepare
     local name
     for name in $(part_names); do alive "$name" || part_start "$name"; done
@@ -124,6 +126,10 @@ one() { # VERB, NAME
 
 # ---- owners: a test run that is killed must leave no servers
 
+owner_lives() {
+    [ -z "${MAPFOLD_PARTS_OWNER:-}" ] || [ -n "$(started_at "$MAPFOLD_PARTS_OWNER")" ] || fail "the owner of $RUN is gone"
+}
+
 owned() { # PID: writes it down, and starts a keeper unless there is one
     mkdir -p "$RUN"
     (
@@ -143,7 +149,7 @@ kept() { # until no owner lives; then everything goes
         live=""
         for owner in "$RUN"/owners/*; do
             pid="${owner##*/}"
-            if [ "$(started_at "$pid")" = "$(cat "$owner" 2>/dev/null)" ]; then live=1; else rm -f "$owner"; fi
+            if [ -s "$owner" ] && [ "$(started_at "$pid")" = "$(cat "$owner")" ]; then live=1; else rm -f "$owner"; fi
         done
         if [ -z "$live" ]; then
             together wipe "${parts[@]}" || true
@@ -179,13 +185,14 @@ case $verb in
     get) for part in "${parts[@]}"; do ( load "$part"; get ); done ;;
     up)
         [[ " ${parts[*]} " == *" yarn "* && " ${parts[*]} " != *" hdfs "* ]] && parts+=(hdfs)
+        owner_lives
         [ -z "${MAPFOLD_PARTS_OWNER:-}" ] || owned "$MAPFOLD_PARTS_OWNER"
         port0 >/dev/null
         together up "${parts[@]}"
         ;;
     down | wipe) port0 >/dev/null; together "$verb" "${parts[@]}" ;;
     status) for part in "${parts[@]}"; do ( load "$part"; status ); done ;;
-    env) for part in "${parts[@]}"; do ( load "$part"; env_lines ); done ;;
+    env) for part in "${parts[@]}"; do ( load "$part"; env_lines ); done | awk '!seen[$0]++' ;;
     facts) for part in "${parts[@]}"; do ( load "$part"; started; part_vars ); done ;;
     vars) for part in "${parts[@]}"; do ( load "$part"; vars ); done ;;
     kept) kept ;; # not for users: the keeper of owned()

@@ -13,8 +13,8 @@ part_names() { echo azurite; }
 part_check() {
     need curl "asks servers for their health" curl
     need openssl "signs the request that makes a container" openssl
-    command -v node >/dev/null || missing node "runs Azurite" "Node.js 20 or later: apt-get install nodejs npm, or nodejs.org"
-    [ -e "$azurite/.complete" ] || command -v npm >/dev/null || missing npm "fetches Azurite (once)" "apt-get install npm"
+    need node "runs Azurite; tried with Node.js 20" nodejs
+    [ -e "$azurite/.complete" ] || need npm "fetches Azurite (once)" npm
 }
 
 part_get() {

@@ -12,10 +12,15 @@ need_rust
 export MAPFOLD_PARTS_INSTALL=1 MAPFOLD_PARTS_OWNER=$$
 MAPFOLD_PARTS_RUN="$(mktemp -d "${TMPDIR:-/tmp}/mapfold-parts-XXXXXX")"
 export MAPFOLD_PARTS_RUN
-trap 'cluster/part.sh all wipe; rm -rf "$MAPFOLD_PARTS_RUN"' EXIT
+clean() { # what is still being fetched or started is not waited for; the folder is its keeper's to remove
+    kill -TERM -- "-$parts" 2>/dev/null || true
+    cluster/part.sh all wipe || true
+    rmdir "$MAPFOLD_PARTS_RUN" 2>/dev/null || true
+}
 cluster/part.sh all check || say "the tests of parts that lack something say SKIPPED"
-cluster/part.sh all up &
+setsid cluster/part.sh all up &
 parts=$!
+trap clean EXIT
 MAPFOLD_TEST_PYTHON="$("$here/setup.sh")"
 export MAPFOLD_TEST_PYTHON
 # Foreign judges of single tests; where they cannot be had, those tests say SKIPPED.

@@ -16,6 +16,7 @@ pub fn builtins() -> Vec<Builtin> {
     vec![
         Builtin::new("ndvi", mapfold_job_ndvi::ndvi).examples(&examples::indented(examples::NDVI)),
         Builtin::new("stats", mapfold_job_stats::stats).examples(&examples::indented(examples::STATS)).reports_only(),
+        Builtin::new("normalize", mapfold_job_normalize::normalize).examples(&examples::indented(examples::NORMALIZE)),
         records("wordcount", mapfold_job_wordcount::wordcount, examples::WORDCOUNT),
         records("sort", mapfold_job_sort::sort, examples::SORT),
         records("aggregate", mapfold_job_aggregate::aggregate, examples::AGGREGATE),
@@ -83,7 +84,7 @@ pub fn other(verb: &str, m: &ArgMatches, cmd: Command, jobs: &[Builtin]) -> Resu
         "gen" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| generate(m)),
         "new" => create(&parsed(m)?),
         "fsck" => parsed::<crate::fsck::FsckArgs>(m)?.run(),
-        "dev" => crate::dev::run(m),
+        "dev" => crate::dev::run(m, &cmd),
         "completion" => complete(m, cmd),
         "man" => manual(m, cmd),
         "bench" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| bench_splits(m)),

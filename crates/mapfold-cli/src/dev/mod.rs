@@ -109,14 +109,14 @@ pub fn command() -> Command {
         .subcommand(EnvArgs::augment_args(verb("env", examples::DEV_ENV)))
 }
 
-/// Does one.
+/// Does one; `whole` is the program's command, of which the words to the user name verbs.
 ///
 /// # Errors
 /// A program that is missing, or a part that does not start; the scripts have said why on stderr.
-pub fn run(m: &ArgMatches) -> Result<ExitCode> {
+pub fn run(m: &ArgMatches, whole: &Command) -> Result<ExitCode> {
     let scripts = Scripts::unpacked()?;
     match m.subcommand() {
-        Some(("up", m)) => up(&scripts, &parsed(m)?),
+        Some(("up", m)) => up(&scripts, &parsed(m)?, whole.find_subcommand("ls").is_some()),
         Some(("down", m)) => down(&scripts, &parsed(m)?),
         Some(("status", m)) => status(&scripts, &parsed(m)?),
         Some(("env", m)) => env(&scripts, &parsed(m)?),
@@ -140,7 +140,7 @@ fn used(scripts: &Scripts, given: &[PartName]) -> Vec<&'static str> {
     chosen.into_iter().filter(|name| scripts.used(name)).collect()
 }
 
-fn up(scripts: &Scripts, args: &UpArgs) -> Result<ExitCode> {
+fn up(scripts: &Scripts, args: &UpArgs, has_ls: bool) -> Result<ExitCode> {
     let parts = named(&args.parts);
     let began = Instant::now();
     done(scripts.call(&parts, "check", false)?)?;
@@ -153,7 +153,8 @@ fn up(scripts: &Scripts, args: &UpArgs) -> Result<ExitCode> {
         return verbs::say(&format!("{all:#}\n"));
     }
     let exports = text(scripts, &parts, "env")?;
-    verbs::say(&words::up(&processes, &facts, &exports, seconds, &scripts.run_folder()))
+    let started = words::Started { seconds, run: &scripts.run_folder(), has_ls };
+    verbs::say(&words::up(&processes, &facts, &exports, &started))
 }
 
 fn started(scripts: &Scripts, parts: &[&str]) -> Result<()> {

@@ -7,6 +7,13 @@ use mapfold::Error;
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
+/// What `up` tells beside what the scripts print.
+pub struct Started<'a> {
+    pub seconds: f64,
+    pub run: &'a Path,
+    pub has_ls: bool,
+}
+
 /// A process of a part.
 struct Process<'a> {
     part: &'a str,
@@ -38,28 +45,31 @@ fn place<'a>(facts: &'a str, part: &str) -> &'a str {
     facts.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or("-")
 }
 
-/// After a start: what runs, how to use it, a first command.
-pub fn up(status: &str, facts: &str, exports: &str, seconds: f64, run: &Path) -> String {
+/// After a start: what runs, how to use it, a first command; with `ls`, where this program has that verb.
+pub fn up(status: &str, facts: &str, exports: &str, started: &Started<'_>) -> String {
+    let Started { seconds, run, has_ls } = started;
     let mut text = self::status(status, facts);
     text += &format!("\nUp after {seconds:.1} s; data and logs are below {}\n", run.display());
     text += "\nIn a shell that is to use them: eval \"$(mapfold dev env)\", or\n";
     let hidden = |line: &&str| !line.starts_with("export MAPFOLD_PART_");
     text.extend(exports.lines().filter(hidden).map(|line| format!("  {line}\n")));
-    text += "\nThen, for example:\n";
-    for part in part_names(&processes(status)) {
-        text.extend(first_command(part, place(facts, part), facts).map(|line| format!("  {line}\n")));
+    let names = part_names(&processes(status));
+    let first = names.into_iter().filter_map(|part| first_command(part, place(facts, part), facts, *has_ls));
+    let first: String = first.map(|line| format!("  {line}\n")).collect();
+    if !first.is_empty() {
+        text += &format!("\nThen, for example:\n{first}");
     }
     text + "\nStop them: mapfold dev down\n"
 }
 
-/// Something to type, for a part that keeps data or runs programs.
-fn first_command(part: &str, place: &str, facts: &str) -> Option<String> {
+/// Something to type that works at once.
+fn first_command(part: &str, place: &str, facts: &str, has_ls: bool) -> Option<String> {
     let tool = |name: &str| facts.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
     match part {
-        "hdfs" => Some(format!("{} dfs -ls /", tool("MAPFOLD_PART_HDFS_COMMAND")?)),
+        "hdfs" if !has_ls => Some(format!("{} dfs -ls /", tool("MAPFOLD_PART_HDFS_COMMAND")?)),
         "yarn" => Some(format!("{} node -list", tool("MAPFOLD_PART_YARN_COMMAND")?)),
         "ssh" => Some("$MAPFOLD_SSH mapfold1 hostname".into()),
-        _ => Some(format!("mapfold info {place}/FILE.tif")),
+        _ => has_ls.then(|| format!("mapfold ls {place}/")),
     }
 }
 
@@ -120,7 +130,7 @@ pub fn missing(said: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::{environment, json, missing, status, up};
+    use super::{Started, environment, json, missing, status, up};
     use std::path::Path;
 
     const STATUS: &str = "hdfs nn pid 12\nhdfs dn1 down\ns3 minio pid 7\n";
@@ -130,11 +140,18 @@ mod tests {
     fn a_part_is_a_line() {
         let words = "hdfs   hdfs://h:1  nn 12, dn1 down\ns3     s3://b      minio 7\n";
         assert_eq!(status(STATUS, FACTS), words);
-        let text = up(STATUS, FACTS, "export MAPFOLD_PART_S3='s3://b'\nexport A='1'\n", 1.26, Path::new("/run"));
+        let exports = "export MAPFOLD_PART_S3='s3://b'
+export A='1'
+";
+        let started = Started { seconds: 1.26, run: Path::new("/run"), has_ls: true };
+        let text = up(STATUS, FACTS, exports, &started);
         assert!(
             text.starts_with(words) && text.contains("Up after 1.3 s") && text.contains("\n  export A='1'\n"),
             "{text}"
         );
+        assert!(text.contains("\n  mapfold ls hdfs://h:1/\n  mapfold ls s3://b/\n"), "{text}");
+        let without = up(STATUS, FACTS, exports, &Started { has_ls: false, ..started });
+        assert!(!without.contains("mapfold ls"), "no verb that this program does not have: {without}");
         assert!(!text.contains("export MAPFOLD_PART"), "names for tests are of no use to people: {text}");
     }
 
