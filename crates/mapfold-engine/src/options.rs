@@ -112,7 +112,7 @@ impl RunOptions {
 
     /// Memory and threads, as planning wants them.
     pub fn budget(&self) -> Budget {
-        Budget { limit: self.memory_limit, threads: self.threads as u64 }
+        Budget { limit: self.memory_limit, threads: self.threads as u64, files: self.is_durable() }
     }
 }
 

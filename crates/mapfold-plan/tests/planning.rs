@@ -132,7 +132,7 @@ fn the_memory_of_a_union_is_that_of_its_largest_flow() {
         let flows = edges.iter().map(|e| rows(&p, square(*e))).collect();
         p.union(flows).unwrap().map(|(_, b)| b.pixel_count()).report("n").unwrap();
         let stage = p.stages()[0].clone();
-        Budget { limit: 1 << 40, threads: 1 }.plan(stage.as_ref(), Chunks::Auto).unwrap().window
+        Budget { limit: 1 << 40, threads: 1, files: false }.plan(stage.as_ref(), Chunks::Auto).unwrap().window
     };
     // One large among many: it is found, wherever it stands.
     let mut edges = vec![4; 50];
