@@ -46,6 +46,9 @@ def table(seed, rows, kind):
     x[rng.random(rows) < 0.02] = -0.0
     if seed % 3 == 0:
         x[rng.random(rows) < 0.01] = np.inf
+    f = rng.normal(0, 1, rows).astype("f4")
+    if kind == "csv":
+        f = np.array([float(str(v)) for v in f])  # as its digits are read
     days = pd.Timestamp("2024-02-27") + pd.to_timedelta(rng.integers(0, 5, rows), unit="D")
     return pd.DataFrame(dict(
         k=pd.Series(rng.choice(np.array(words, dtype=object), rows), dtype=object),
@@ -53,7 +56,7 @@ def table(seed, rows, kind):
         b=holes(rng.random(rows) < 0.5, "boolean"),
         d=pd.Series(days.strftime("%Y-%m-%d"), dtype=object),
         x=x,
-        f=rng.normal(0, 1, rows).astype("f4"),
+        f=f,
         i=holes(rng.integers(-2**40, 2**40, rows), "Int64"),
         u=rng.integers(0, 200, rows).astype("u1")))
 
@@ -66,7 +69,7 @@ def save(frame, path):
 
 
 def by_pandas(frame, keys, values):
-    frame = frame.assign(x=frame.x + 0.0)  # -0 and 0 are one value
+    frame = frame.assign(x=frame.x + 0.0, f=frame.f.astype("f8"))  # -0 and 0 are one value
     groups = frame.groupby(keys, dropna=False, sort=False)
     out = {f"{c}_{kind}": groups[c].agg(kind) for c in values for kind in KINDS}
     return pd.DataFrame(out).reset_index()
@@ -109,7 +112,7 @@ def read(path):
     files = sorted(p for p in path.iterdir() if p.name[0] != "_") if path.is_dir() else [path]
     typed = dict(k=object, n="Int64", b="boolean", d=object, i_min="Int64", i_max="Int64", i_sum="Int64")
     one = lambda p: (pd.read_parquet(p, dtype_backend="numpy_nullable") if p.suffix == ".parquet" else  # noqa: E731
-                     pd.read_csv(p, dtype=typed, keep_default_na=False, na_values=[""], float_precision="round_trip"))
+                     pd.read_csv(p, dtype=typed, keep_default_na=False, na_values=["", "NaN"], float_precision="round_trip"))
     return pd.concat([one(p) for p in files], ignore_index=True), files
 
 
@@ -124,9 +127,11 @@ def aggregates(program, folder, seed):
             theirs = rows_of(by_pandas(frame, keys, values), keys, columns := [f"{c}_{k}" for c in values for k in KINDS])
             wanted = [w for c in values for w in ("--agg", f"{c}:{','.join(KINDS)}")]
             for number, mode in enumerate(MODES):
-                out = folder / ["out.csv", "out.parquet", "out"][(number + seed) % 3]
+                # In a CSV an empty text and null are alike.
+                out = folder / [f"out.{kind}", "out.parquet", "out"][(number + seed) % 3]
                 split = ["--split-size", "4096"] if kind == "csv" else []
-                line = f"aggregate {path} --by {','.join(keys)} --out {out} --overwrite -q {mode}"
+                parts = f"--part-format {kind}"
+                line = f"aggregate {path} --by {','.join(keys)} --out {out} --overwrite -q {parts} {mode}"
                 run(program, line, *wanted, *split)
                 mine, files = read(out)
                 what = f"seed {seed}, {kind}, by {keys}, {out.name}, {mode}"

@@ -39,7 +39,8 @@ fn unshare() -> Option<&'static str> {
     ["-m", "-rm"].iter().find(works).copied()
 }
 
-/// Runs the command with a disk of `mib` MiB on the folder `disk`, enlarges it, and resumes the command. Gives both runs.
+/// Runs the command with a disk of `mib` MiB on the folder `disk`, enlarges it, and runs the command again, with `--resume`
+/// where the first run said so. Gives both runs.
 /// What is on the disk at the end is copied to `saved`.
 fn filled_then_enlarged(desk: &Desk, how: &str, mib: u64, command: &str) -> (Ran, Ran) {
     fs::create_dir_all(desk.path("disk")).unwrap();
@@ -51,7 +52,7 @@ fn filled_then_enlarged(desk: &Desk, how: &str, mib: u64, command: &str) -> (Ran
         "mount -t tmpfs -o size={mib}m tmpfs disk || exit 99; {}; mount -o remount,size=512m disk || exit 98; {}; \
          rm -rf saved; cp -r disk saved",
         run("first", ""),
-        run("second", "--resume"),
+        run("second", "$(grep -o -m 1 -e --resume first.err)"),
     );
     let done = desk.command("unshare").args([how, "sh", "-c", &script]).output().unwrap();
     assert!(done.status.success(), "{script}: {}", String::from_utf8_lossy(&done.stderr));
@@ -76,14 +77,16 @@ fn a_full_spill_disk_is_named_and_the_job_goes_on_when_there_is_space() {
     lines(&desk, 24);
     desk.run("run sort in.txt --out want -q").fine();
     for mode in MODES {
-        let command = format!("run sort in.txt --out out -q --overwrite --scratch disk --memory-limit 80MiB {mode}");
+        let command = format!("run sort in.txt --out out -q --scratch disk --memory-limit 80MiB {mode}");
         let (first, second) = filled_then_enlarged(&desk, how, 3, &command);
-        let first =
-            first.refused(3, &["disk: no space left for the exchange", "--scratch", "--memory-limit", "--resume"]);
+        let first = first.refused(3, &["disk: no space left for the exchange", "--scratch", "--memory-limit"]);
         let first = first.with_remedy().with_stage();
+        // Members have put their records on record; in one process nothing has come so far, and nothing is promised.
+        assert_eq!(first.err.contains("--resume"), mode.contains("pseudo"), "{first}");
         second.fine();
         assert!(joined(&desk, "out") == joined(&desk, "want"), "{first}");
         assert_eq!(fs::read_dir(desk.path("saved")).unwrap().count(), 0, "spilled records are left: {first}");
+        fs::remove_dir_all(desk.path("out")).unwrap();
     }
 }
 
@@ -123,7 +126,7 @@ fn more_groups_than_memory_holds_make_one_file_the_same_in_all_modes() {
     want.sort_unstable();
     let want = "k,v_mean,v_count,v_max\n".to_string() + &want.concat();
     for mode in MODES.into_iter().chain(["--threads 1 --memory-limit 4GiB"]) {
-        let limit = if mode.contains("limit") { "" } else { "--memory-limit 64MiB" };
+        let limit = if mode.contains("limit") { "" } else { "--memory-limit 112MiB" };
         let line = format!(
             "run aggregate t.csv --by k --agg v:mean,count,max --out out.csv --overwrite --json {mode} {limit}"
         );
@@ -131,7 +134,7 @@ fn more_groups_than_memory_holds_make_one_file_the_same_in_all_modes() {
         assert!(desk.bytes("out.csv") == want.as_bytes(), "{ran}");
         let memory = ran.json()["run"]["memory"].clone();
         let peak = memory["peak_bytes"].as_u64().unwrap();
-        assert!(limit.is_empty() || peak <= 64 * MIB, "{peak}: {ran}");
+        assert!(limit.is_empty() || peak <= 112 * MIB, "{peak}: {ran}");
     }
 }
 

@@ -56,7 +56,7 @@ pub struct Aggregate {
 }
 
 /// Bytes of a split's groups; then they are sent and begun anew.
-const GROUPS: u64 = 24 << 20;
+const GROUPS: u64 = 12 << 20;
 /// What one more batch may add to a small table.
 const LITTLE: u64 = 1 << 20;
 /// Rows of the result that are handed over at a time.
