@@ -8,6 +8,19 @@ cd "$here/../.."
 
 began=$SECONDS
 need_rust
+# Real servers, see cluster/README.md. They start while cargo compiles, and go when this script does, killed or not.
+export MAPFOLD_PARTS_INSTALL=1 MAPFOLD_PARTS_OWNER=$$
+MAPFOLD_PARTS_RUN="$(mktemp -d "${TMPDIR:-/tmp}/mapfold-parts-XXXXXX")"
+export MAPFOLD_PARTS_RUN
+clean() { # what is still being fetched or started is not waited for
+    kill -TERM -- "-$parts" 2>/dev/null || true
+    cluster/part.sh all wipe || true
+    rm -rf "$MAPFOLD_PARTS_RUN"
+}
+cluster/part.sh all check || say "the tests of parts that lack something say SKIPPED"
+setsid cluster/part.sh all up &
+parts=$!
+trap clean EXIT
 MAPFOLD_TEST_PYTHON="$("$here/setup.sh")"
 export MAPFOLD_TEST_PYTHON
 # pandas in an environment of its own: the oracles of images need none of it.
@@ -21,6 +34,9 @@ judge groff groff
 judge gdalinfo gdal-bin python3-gdal
 say "oracles: $MAPFOLD_TEST_PYTHON"
 "$MAPFOLD_TEST_PYTHON" -W ignore -m unittest discover -q -s tests/oracle
+"$MAPFOLD_TEST_PYTHON" -W ignore -m unittest discover -q -s cluster/tests
+cargo test --workspace --all-features --no-run --quiet
+wait $parts || say "not all parts run, see above"
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --all-features --no-fail-fast
     cargo test --workspace --all-features --doc

@@ -7,11 +7,15 @@
 #![allow(clippy::print_stderr)] // A test that is not run must say so.
 
 pub mod desk;
+pub mod fault_proxy;
 pub mod http;
+pub mod parts;
 pub mod patch;
 pub mod ran;
 
 pub use desk::{Desk, data};
+pub use fault_proxy::FaultProxy;
+pub use parts::{OwnPart, Part, own_part, part};
 pub use ran::Ran;
 
 use serde_json::Value;

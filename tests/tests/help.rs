@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 24] = [
+const VERBS: [&str; 31] = [
     "",
     "run",
     "run ndvi",
@@ -21,6 +21,8 @@ const VERBS: [&str; 24] = [
     "history",
     "logs",
     "why",
+    "split",
+    "scale",
     "kill",
     "info",
     "preview",
@@ -31,6 +33,11 @@ const VERBS: [&str; 24] = [
     "man",
     "help run ndvi",
     "fsck",
+    "dev",
+    "dev up",
+    "dev down",
+    "dev status",
+    "dev env",
 ];
 
 fn help(desk: &Desk, verb: &str, flag: &str) -> String {

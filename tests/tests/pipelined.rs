@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use mapfold_tests::desk::{Running, children, signal};
-use mapfold_tests::{Desk, Ran, shuffled};
+use mapfold_tests::{Desk, Ran, mapfold, shuffled};
 use std::time::{Duration, Instant};
 
 const PIPELINED: &str = "--mode pseudo --threads 1 --shuffle pipelined --json";
@@ -142,4 +142,53 @@ fn an_exchange_of_384_mib_through_two_members_stays_below_128_mib_each() {
     assert!(peak <= 128 << 20, "{} MiB: {ran}", peak >> 20);
     let wide = start(&desk, &format!("{line} --json --memory-limit 2GiB")).wait().fine();
     assert_eq!(digests(&ran), digests(&wide));
+}
+
+/// Words counted into files by a reducer that takes its time, so that some partitions are committed before others.
+fn slow_counts(desk: &Desk, out: &str) -> std::process::Command {
+    let mut line = desk.command(mapfold());
+    let input = desk.arg("words.txt");
+    line.args(["run", "streaming", &input, "--out", out, "--partitions", "8", "--json"]);
+    line.args(["--mapper", "tr ' ' '\\n'", "--reducer", "sleep 0.4; uniq -c"]);
+    line
+}
+
+#[test]
+fn files_of_reducers_are_gone_on_with_by_resume_and_their_bytes_are_those_of_an_undisturbed_run() {
+    let desk = Desk::new();
+    let words: String = (0..40_000).map(|i| format!("w{} x{}\n", i * 7919 % 997, i % 13)).collect();
+    std::fs::write(desk.path("words.txt"), words).unwrap();
+    let mut whole = slow_counts(&desk, "whole");
+    whole.args(["--threads", "2"]);
+    Running::start(whole, "undisturbed".into()).wait().fine();
+    // The coordinator dies at its first record of committed partitions, and in the next life at a later one.
+    let mut lives = Vec::new();
+    for points in ["logged:1=abort", "logged:2=abort", ""] {
+        let mut line = slow_counts(&desk, "out");
+        line.args(["--mode", "pseudo", "--workers", "2", "--threads", "1", "--shuffle", "pipelined"]);
+        line.args((!lives.is_empty()).then_some("--resume")).env("MAPFOLD_FAIL_POINTS", points);
+        let ran = Running::start(line, format!("streaming with {points}")).wait();
+        if points.is_empty() {
+            lives.push(ran.fine());
+            break;
+        }
+        assert_eq!(ran.code, 134, "{ran}");
+        assert!(!desk.path("out").exists(), "nothing is visible before all is there");
+        lives.push(ran);
+    }
+    let done = lives.pop().unwrap().json();
+    let stages = done["run"]["stages"].as_array().unwrap();
+    let earlier: Vec<u64> = stages.iter().map(|s| s["earlier"].as_u64().unwrap()).collect();
+    assert!(earlier[0] == 0 && (1..8).contains(&earlier[1]), "reduced partitions stay, records do not: {done}");
+    let names = |out: &str| -> Vec<String> {
+        let mut all: Vec<_> = std::fs::read_dir(desk.path(out)).unwrap().flatten().map(|e| e.file_name()).collect();
+        all.sort();
+        all.into_iter().map(|n| n.into_string().unwrap()).collect()
+    };
+    assert_eq!(names("out"), names("whole"));
+    for name in names("whole").iter().filter(|n| n.starts_with("part-")) {
+        let (ours, theirs) = (desk.bytes(&format!("out/{name}")), desk.bytes(&format!("whole/{name}")));
+        assert!(ours == theirs, "{name} differs");
+    }
+    assert!(!desk.path(".out.mapfold").exists(), "nothing is left beside it");
 }

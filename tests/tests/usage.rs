@@ -76,6 +76,14 @@ fn words_of_spark_are_understood_or_clearly_refused() {
     assert_eq!((&told["threads"], &told["memory_limit_bytes"]), (&3.into(), &(2u64 << 30).into()), "{told}");
     let line = line.replace(" --json", "");
     desk.run(&format!("{line} --num-executors 4")).refused(2, &["--workers 4", "--mode pseudo"]);
+    let scene = bands();
+    let run = format!("run ndvi {scene} --out out.tif --mode pseudo --json --executor-memory 512m");
+    let done = desk.run(&format!("{run} --num-executors 2..3 --executor-cores 1")).fine().json();
+    let run = &done["run"];
+    assert_eq!((&run["workers"], &run["threads"]), (&3.into(), &1.into()), "{done}");
+    assert_eq!(run["memory"]["limit_bytes"], 512 << 20, "{done}");
+    let help = desk.run("run ndvi --help").fine();
+    assert!(!help.out.contains("executor"), "they are for scripts, not for help: {help}");
 }
 
 #[test]

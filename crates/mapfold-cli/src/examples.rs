@@ -84,6 +84,37 @@ pub const FSCK: &str = "\
 mapfold fsck .
 mapfold fsck ndvi.tif --clean";
 
+/// `mapfold dev --help`
+pub const DEV: &str = "\
+mapfold dev up gcs
+mapfold dev status
+mapfold dev down
+A real HDFS: mapfold dev up hdfs, then eval \"$(mapfold dev env)\"";
+
+/// `mapfold dev up --help`
+pub const DEV_UP: &str = "\
+mapfold dev up gcs
+mapfold dev up gcs --json > parts.json
+mapfold dev down --delete
+Several: mapfold dev up hdfs s3; with YARN: mapfold dev up yarn";
+
+/// `mapfold dev down --help`
+pub const DEV_DOWN: &str = "\
+mapfold dev down
+mapfold dev down gcs --delete";
+
+/// `mapfold dev status --help`
+pub const DEV_STATUS: &str = "\
+mapfold dev status
+mapfold dev status --json > parts.json";
+
+/// `mapfold dev env --help`
+pub const DEV_ENV: &str = "\
+mapfold dev up gcs
+mapfold dev env gcs > gcs.sh
+mapfold dev down --delete
+In a shell: eval \"$(mapfold dev env)\"";
+
 /// `mapfold completion --help`
 pub const COMPLETION: &str = "\
 mkdir -p ~/.local/share/bash-completion/completions ~/.config/fish/completions
@@ -129,6 +160,18 @@ pub const WHY: &str = "\
 mapfold gen scene s2 --size 512 --bands B04
 mapfold run stats s2/S2_20230108/B04.tif
 mapfold why stats";
+
+/// `mapfold split --help`
+pub const SPLIT: &str = "\
+mapfold gen scene s2 --size 512 --bands B04
+mapfold run stats s2/S2_20230108/B04.tif
+mapfold split stats 0 --stage 0
+A parameter that held a secret: mapfold split ndvi 417 --param red=URL";
+
+/// `mapfold scale --help`
+pub const SCALE: &str = "\
+mapfold jobs
+For a job that was started with --workers 2..8: mapfold scale ndvi 6";
 
 /// `mapfold kill --help`
 pub const KILL: &str = "\

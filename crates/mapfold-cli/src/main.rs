@@ -3,6 +3,7 @@
 //! Verbs only: everything that a job can do is in the job's own binary too. `main` parses, one function per verb does
 //! it, and the facade's `print_error` makes the exit code.
 
+mod dev;
 mod examples;
 mod fsck;
 mod info;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
     };
     let done = match matches.subcommand() {
         Some(("run", m)) => return run(&built_in, m),
+        Some(("split", m)) => jobs::split(&built_in, m),
         Some((verb, m)) => jobs::run(verb, m).unwrap_or_else(|| verbs::other(verb, m, cmd, &built_in)),
         None => Err(Error::usage("no verb; `mapfold --help` lists them")),
     };
@@ -81,6 +83,7 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand(preview.after_help(examples::text(examples::PREVIEW)))
         .subcommand(verbs::gen_command())
         .subcommand(new)
+        .subcommand(dev::command())
         .subcommand(fsck::FsckArgs::augment_args(Command::new("fsck")).after_help(examples::text(examples::FSCK)))
         .subcommand(verbs::completion_command())
         .subcommand(verbs::man_command()))

@@ -83,6 +83,7 @@ pub fn other(verb: &str, m: &ArgMatches, cmd: Command, jobs: &[Builtin]) -> Resu
         "gen" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| generate(m)),
         "new" => create(&parsed(m)?),
         "fsck" => parsed::<crate::fsck::FsckArgs>(m)?.run(),
+        "dev" => crate::dev::run(m, &cmd),
         "completion" => complete(m, cmd),
         "man" => manual(m, cmd),
         "bench" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| bench_splits(m)),
@@ -157,7 +158,7 @@ fn manual(m: &ArgMatches, cmd: Command) -> Result<ExitCode> {
 }
 
 /// `File exists (os error 17)` without the number.
-fn os_words(e: &std::io::Error) -> String {
+pub fn os_words(e: &std::io::Error) -> String {
     let text = e.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_lowercase()
 }

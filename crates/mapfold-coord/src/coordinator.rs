@@ -7,7 +7,7 @@
 //! 2. An attempt that is late, denied or unknown changes nothing.
 //! 3. Counters and times are those of registered attempts only.
 //! 4. Every event may be repeated, at any time, without effect.
-//! 5. While a split waits that is no suspect, no member that wants one goes without.
+//! 5. While a split waits that is no suspect, no member that wants one and is to stay goes without.
 //!
 //! A grant dies with its lease: in a lease-only stage an attempt shows only through its
 //! registration, so a lost member's split is simply leased again; in a pipelined stage granted
@@ -75,6 +75,10 @@ pub struct Coordinator {
     pub(crate) stages: BTreeMap<StageId, Stage>,
     pub(crate) members: BTreeMap<MemberId, Member>,
     pub(crate) lost: BTreeSet<MemberId>,
+    /// Members that get nothing more and go when they hold nothing.
+    pub(crate) retiring: BTreeSet<MemberId>,
+    /// Those that have gone so.
+    pub(crate) left: BTreeSet<MemberId>,
     pub(crate) policy: Policy,
     pub(crate) now_ms: u64,
     pub(crate) skipped: u64,
@@ -89,6 +93,8 @@ impl Coordinator {
             stages: BTreeMap::new(),
             members: BTreeMap::new(),
             lost: BTreeSet::new(),
+            retiring: BTreeSet::new(),
+            left: BTreeSet::new(),
             policy,
             now_ms: 0,
             skipped: 0,
@@ -139,12 +145,15 @@ impl Coordinator {
                 self.attempt_failed(Try { member, stage, split, attempt }, failure, out);
             }
             Event::MemberLost { member } => self.lose(member, "it was lost", out),
+            Event::Retire { member } => self.retire(member),
+            Event::NobodySolo => self.pardon(out),
             Event::StagePlanned { spec } => self.stage_planned(spec, out),
             Event::Tick { now_ms } => self.tick(now_ms, out),
             Event::Cancel { reason } => {
                 self.fail(None, Failure::new(FailureKind::Cancelled, reason), out);
             }
         }
+        self.see_off(out);
     }
 
     /// Counters of all registered splits.
@@ -188,8 +197,12 @@ impl Coordinator {
         Progress::of(self)
     }
 
-    /// Notes that the member lives. `false` when it was declared lost: it is told so.
+    /// Notes that the member lives. `false` when it was declared lost: it is told so. One that has left may still say
+    /// its last words.
     fn hear(&mut self, member: MemberId, out: &mut Vec<Action>) -> bool {
+        if self.left.contains(&member) {
+            return false;
+        }
         if self.lost.contains(&member) {
             out.push(Action::MemberGone { member });
             return false;
@@ -224,6 +237,9 @@ impl Coordinator {
 
     /// Gives the member leases up to what it wants.
     pub(crate) fn fill(&mut self, member: MemberId, stage: StageId, out: &mut Vec<Action>) {
+        if self.retiring.contains(&member) {
+            return;
+        }
         let (now_ms, patience) = (self.now_ms, self.policy.speculate_after_ms);
         let known = self.members.get_mut(&member).and_then(|m| Some((m.solo, m.seat, m.wishes.get_mut(&stage)?)));
         let (Some((solo, seat, wish)), Some(table)) = (known, self.stages.get_mut(&stage)) else {

@@ -8,7 +8,7 @@
 //! splits are written one by one, the later ones as one [`JobEvent::SplitsDone`] per stage and
 //! half second. Subscribers in process get every event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -69,8 +69,11 @@ pub enum JobEvent {
     },
     /// What the job may use and what it will make.
     JobPlanned {
-        /// Processes, or workers in one process.
+        /// Processes, or workers in one process; of a range the most.
         workers: u32,
+        /// The least of a range of processes; 0 where their number is fixed.
+        #[serde(default)]
+        least: u32,
         /// Compute threads of each process.
         threads: u32,
         /// Memory limit of each process.
@@ -103,6 +106,23 @@ pub enum JobEvent {
         /// The last line of its log.
         #[serde(default)]
         log_tail: String,
+    },
+    /// A member is not needed any more: it has finished what it had and goes.
+    MemberRetired {
+        /// Who.
+        member: MemberId,
+    },
+    /// The user wants so many members from now on.
+    MembersWanted {
+        /// How many.
+        wanted: u32,
+    },
+    /// A member cannot be had now; the job goes on with those that it has.
+    MemberMissing {
+        /// Why.
+        why: String,
+        /// Seconds until it is tried again.
+        seconds: u64,
     },
     /// What the members have used so far, now and then; in one process it is member 0.
     MembersUsed {
@@ -163,6 +183,9 @@ pub enum JobEvent {
         bytes_in: u64,
         /// Handed to the output.
         bytes_out: u64,
+        /// Splits of the stage that someone works on now; not told by versions that did not count them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        in_flight: Option<u64>,
     },
     /// An attempt failed.
     SplitFailed {
@@ -230,6 +253,9 @@ pub enum JobEvent {
         counters: Counters,
         /// The root cause, when there is one.
         failure: Option<Failure>,
+        /// The split of the root cause, by stage and number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        at: Option<(StageId, SplitId)>,
         /// The stage of the root cause.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         stage: Option<String>,
@@ -262,6 +288,12 @@ pub struct MemberUse {
     pub bytes_read: u64,
     /// Bytes of records that went through files.
     pub bytes_spilled: u64,
+    /// Splits it has registered: told once splits get no lines of their own any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub splits_done: Option<u64>,
+    /// Splits it works on now; told likewise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub splits_in_flight: Option<u64>,
 }
 
 /// An event and when it happened.
@@ -305,6 +337,43 @@ struct Sink {
     flushed: Option<Instant>,
     split_lines: u64,
     beyond: BTreeMap<StageId, Beyond>,
+    crew: Crew,
+}
+
+/// Who works on what and has done how much: for the lines that tell of many splits at once.
+#[derive(Default)]
+struct Crew {
+    flights: HashMap<(StageId, SplitId), MemberId>,
+    done: BTreeMap<MemberId, u64>,
+}
+
+impl Crew {
+    fn note(&mut self, event: &JobEvent) {
+        match event {
+            JobEvent::SplitLeased { stage, split, member, .. } => drop(self.flights.insert((*stage, *split), *member)),
+            JobEvent::SplitDone { stage, split, member, .. } => {
+                self.flights.remove(&(*stage, *split));
+                *self.done.entry(*member).or_default() += 1;
+            }
+            JobEvent::SplitFailed { stage, split, .. } => drop(self.flights.remove(&(*stage, *split))),
+            JobEvent::MemberLost { member, .. } => self.flights.retain(|_, holder| holder != member),
+            JobEvent::GenerationBegan { stage, .. } | JobEvent::StageDone { stage, .. } => {
+                self.flights.retain(|(of, _), _| of != stage);
+            }
+            _ => {}
+        }
+    }
+
+    fn of_stage(&self, stage: StageId) -> u64 {
+        self.flights.keys().filter(|(of, _)| *of == stage).count() as u64
+    }
+
+    fn counted(&self, used: &MemberUse) -> MemberUse {
+        let member = MemberId(used.member);
+        let flying = self.flights.values().filter(|holder| **holder == member).count() as u64;
+        let done = self.done.get(&member).copied().unwrap_or(0);
+        MemberUse { splits_done: Some(done), splits_in_flight: Some(flying), ..*used }
+    }
 }
 
 /// Splits that got no line of their own.
@@ -392,6 +461,7 @@ impl Sink {
         if self.out.is_none() {
             return;
         }
+        self.crew.note(event);
         match event {
             JobEvent::SplitLeased { .. } if self.split_lines >= SPLIT_LINES => {}
             JobEvent::SplitDone { stage, times, bytes_in, bytes_out, .. } if self.split_lines >= SPLIT_LINES => {
@@ -405,14 +475,18 @@ impl Sink {
                 self.split_lines += 1;
                 self.write(event);
             }
+            JobEvent::MembersUsed { members } if self.split_lines >= SPLIT_LINES => {
+                let members = members.iter().map(|used| self.crew.counted(used)).collect();
+                self.write(&JobEvent::MembersUsed { members });
+            }
             JobEvent::JobEnded { .. } => {
                 self.write_beyond();
                 self.write(event);
                 self.flush();
             }
-            JobEvent::JobStarted { .. } => {
+            JobEvent::JobStarted { .. } | JobEvent::MembersWanted { .. } => {
                 self.write(event);
-                self.flush(); // Whoever looks for the job finds it from now on.
+                self.flush(); // Whoever looks for the job, or has asked, finds it from now on.
             }
             _ => self.write(event),
         }
@@ -435,7 +509,8 @@ impl Sink {
     fn write_beyond(&mut self) {
         for (stage, beyond) in std::mem::take(&mut self.beyond) {
             let Beyond { splits, times, bytes_in, bytes_out } = beyond;
-            self.write(&JobEvent::SplitsDone { stage, splits, times, bytes_in, bytes_out });
+            let in_flight = Some(self.crew.of_stage(stage));
+            self.write(&JobEvent::SplitsDone { stage, splits, times, bytes_in, bytes_out, in_flight });
         }
     }
 

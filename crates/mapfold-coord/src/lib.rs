@@ -17,6 +17,7 @@
 //! What is not here: timely, threads, sockets, formats. A split is a number and a cost; what it
 //! means is the planner's business, and what a part's record means the sink's.
 
+pub mod asks;
 mod coordinator;
 mod entry;
 mod error;
@@ -30,6 +31,7 @@ mod measure;
 mod message;
 pub mod process;
 mod progress;
+mod retire;
 mod spec;
 mod stage;
 

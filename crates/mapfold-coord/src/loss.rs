@@ -93,6 +93,16 @@ impl Coordinator {
         self.lose(member, &failure.message, out);
     }
 
+    /// Suspects that wait are splits like others from now on. One that kills again is a suspect again.
+    pub(crate) fn pardon(&mut self, out: &mut Vec<Action>) {
+        let open: Vec<StageId> = self.stages.values().filter(|table| !table.finished).map(|table| table.id).collect();
+        for stage in open {
+            if self.stages.get_mut(&stage).is_some_and(crate::stage::Stage::pardon) {
+                self.fill_all(stage, out);
+            }
+        }
+    }
+
     /// Suspects that wait for a solo member.
     #[must_use]
     pub fn waiting_suspects(&self) -> u64 {
@@ -102,7 +112,7 @@ impl Coordinator {
     /// The member is gone for good: its leases are free, its later words count for nothing. With one that has a seat,
     /// all that have one are gone.
     pub(crate) fn lose(&mut self, member: MemberId, why: &str, out: &mut Vec<Action>) {
-        if !self.lost.insert(member) {
+        if self.left.contains(&member) || !self.lost.insert(member) {
             return;
         }
         let gone = self.dismiss(member, out);

@@ -185,6 +185,14 @@ pub enum Event {
         /// Who.
         member: MemberId,
     },
+    /// The member is not needed any more: it gets no further lease, and goes when it holds none
+    /// ([`Action::Retired`]). Nothing happens to one that sits in a group.
+    Retire {
+        /// Who.
+        member: MemberId,
+    },
+    /// No solo member can be had: suspects are leased like other splits, for else nobody would ever try them.
+    NobodySolo,
     /// One more stage, planned from the result of others.
     StagePlanned {
         /// The stage.
@@ -294,6 +302,11 @@ pub enum Action {
     },
     /// The member is not part of the job any more: close its connection.
     MemberGone {
+        /// Who.
+        member: MemberId,
+    },
+    /// The member has finished what it held and is not needed any more: tell it to go.
+    Retired {
         /// Who.
         member: MemberId,
     },

@@ -226,6 +226,17 @@ impl Stage {
         *deaths
     }
 
+    /// Suspects that wait are none any more; whether there were any.
+    pub fn pardon(&mut self) -> bool {
+        let waits = |split: &u64| self.state(SplitId(*split)) == State::Waiting;
+        let waiting: Vec<u64> = self.suspects.keys().copied().filter(waits).collect();
+        for split in &waiting {
+            self.suspects.remove(split);
+            self.requeue(SplitId(*split));
+        }
+        !waiting.is_empty()
+    }
+
     /// Suspects that wait for a solo member.
     pub fn waiting_suspects(&self) -> u64 {
         self.suspects.keys().filter(|split| self.state(SplitId(**split)) == State::Waiting).count() as u64

@@ -161,9 +161,11 @@ fn logged(memory: &Memory) -> Vec<u64> {
     let records = state.files.iter().filter(|(name, _)| name.starts_with("log/"));
     let mut splits = Vec::new();
     for (_, bytes) in records {
-        let record: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+        let text = zstd::decode_all(&bytes[..]).unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&text).unwrap();
         let entries = record["entries"].as_array().unwrap().clone();
-        splits.extend(entries.iter().map(|entry| entry["split"].as_u64().unwrap()));
+        let rows = entries.iter().flat_map(|entry| entry["rows"].as_array().unwrap());
+        splits.extend(rows.map(|row| row[0].as_u64().unwrap()));
     }
     splits
 }

@@ -23,6 +23,7 @@ fn split_done(split: u64) -> JobEvent {
 
 fn ended() -> JobEvent {
     JobEvent::JobEnded {
+        at: None,
         outcome: Outcome::Failed,
         wall_seconds: 0.1,
         user_seconds: 0.2,

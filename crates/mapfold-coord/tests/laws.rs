@@ -416,3 +416,53 @@ fn unknown_stages_and_splits_change_nothing() {
     room.fail(77, 0, FailureKind::Panic);
     assert_eq!(room.0.progress().stages, before.stages);
 }
+
+#[test]
+fn a_member_that_retires_finishes_what_it_holds_gets_nothing_more_and_goes() {
+    let mut room = Room::of(6, Policy::default());
+    room.lease(ALICE, 2);
+    room.lease(BOB, 2);
+    assert_eq!(room.tell(Event::Retire { member: ALICE }), [], "it holds two");
+    assert_eq!(room.tell(Event::Retire { member: ALICE }), [], "saying it twice changes nothing");
+    assert_eq!(leased(&room.finish(ALICE, 0, 0)), []);
+    assert_eq!(room.lease(ALICE, 5), [], "whatever it wants");
+    let last = room.finish(ALICE, 1, 0);
+    assert_eq!(last.last(), Some(&Action::Retired { member: ALICE }));
+    let last_words = Event::Heartbeat { member: ALICE, at_ms: 5 };
+    assert_eq!(room.tell(last_words), [], "they are heard in peace");
+    assert_eq!(room.tell(Event::MemberLost { member: ALICE }), [], "its end is no loss");
+    assert_eq!(leased(&room.finish(BOB, 2, 0)), [(4, 0)], "nothing that Alice did is done again");
+    assert_eq!(room.0.counters().get("pixels"), 30);
+}
+
+#[test]
+fn a_member_that_retires_before_it_has_anything_goes_at_once_and_one_with_a_seat_stays() {
+    let mut room = Room::of(2, Policy::default());
+    assert_eq!(room.tell(Event::Retire { member: BOB }), [Action::Retired { member: BOB }], "it had said nothing yet");
+    assert_eq!(room.tell(Event::Joined { member: BOB, solo: false }), [], "and is too late now");
+    assert_eq!(room.lease(BOB, 1), []);
+    let seat = Seat { index: 0, of: 1 };
+    room.tell(Event::Seated { member: ALICE, seat });
+    assert_eq!(room.tell(Event::Retire { member: ALICE }), []);
+    assert_eq!(room.lease(ALICE, 1), [(0, 0)], "the others of its group cannot go on without it");
+}
+
+#[test]
+fn a_member_that_dies_while_it_retires_is_lost_like_any_other() {
+    let mut room = Room::of(1, Policy::default());
+    room.lease(ALICE, 1);
+    room.lease(BOB, 1);
+    room.tell(Event::Retire { member: ALICE });
+    assert_eq!(leased(&room.tell(Event::MemberLost { member: ALICE })), [(0, 1)], "Bob has it now");
+}
+
+#[test]
+fn suspects_are_tried_by_anybody_when_no_solo_member_can_be_had() {
+    let mut room = Room::of(2, Policy::default());
+    room.lease(ALICE, 1);
+    let failure = Failure::new(FailureKind::Crash, "killed by signal 9");
+    room.tell(Event::Crashed { member: ALICE, splits: vec![(STAGE, SplitId(0))], failure });
+    assert_eq!(room.lease(BOB, 2), [(1, 0)], "the other one waits for a solo member");
+    assert_eq!(leased(&room.tell(Event::NobodySolo)), [(0, 1)], "Bob may have it now");
+    assert_eq!(room.tell(Event::NobodySolo), [], "saying it twice changes nothing");
+}

@@ -39,7 +39,7 @@ fn run_all(kind: StageKind, seats: bool) -> Seen {
 fn every_split_counts_exactly_once_whatever_happens() {
     let seen = run_all(StageKind::LeaseOnly, false);
     let least = seen.denied.min(seen.revoked).min(seen.retried).min(seen.lost);
-    assert!(least > SEEDS, "a tame schedule proves nothing: {seen:?}");
+    assert!(least > SEEDS && seen.retired > SEEDS / 2, "a tame schedule proves nothing: {seen:?}");
 }
 
 #[test]

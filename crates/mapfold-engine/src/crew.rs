@@ -1,10 +1,11 @@
 //! Members in processes of their own: the coordinator's end of their lines.
 //!
 //! Who starts the processes, and where, is the launcher's business ([`Crew`]). Here they are let in, given their
-//! orders, heard, and replaced when they die: a lost member frees its leases, and the others do not notice. Members
-//! that exchange records in memory are replaced together (`group`).
+//! orders, heard, and replaced when they die: a lost member frees its leases, and the others do not notice. How many
+//! there are may change (`size`). Members that exchange records in memory are replaced together (`group`).
 
 mod group;
+mod size;
 
 use crate::attend::{Door, FENCED, FRAME_CAP, flight_path, send_queue};
 use crate::failure::with_log;
@@ -13,9 +14,10 @@ use crate::link::{Mail, Post, Said};
 use crate::orders::{Orders, Place};
 use crate::shell::Shell;
 use group::Group;
-use mapfold_coord::{JobEvent, JobId, MemberId, SplitId, StageId};
+use mapfold_coord::{Event, JobEvent, JobId, MemberId, SplitId, StageId};
 use mapfold_plan::{Error, Result};
 use mapfold_wire::{Bound, Conn, Listener, Peer, Token, Who, read_frame, write_frame};
+pub use size::Size;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
 use std::path::PathBuf;
@@ -90,6 +92,7 @@ pub struct Hall {
     /// Members that were started and have not ended.
     present: Mutex<BTreeMap<MemberId, Presence>>,
     state: Mutex<State>,
+    size: Mutex<Size>,
     /// Those who exchange records in memory, if they do.
     group: Option<Mutex<Group>>,
 }
@@ -98,6 +101,8 @@ pub struct Hall {
 struct Presence {
     came_in: bool,
     solo: bool,
+    /// It is not wanted any more.
+    retiring: bool,
     /// Its place in the group.
     place: Option<Place>,
 }
@@ -114,29 +119,31 @@ struct State {
 }
 
 impl Hall {
-    /// Opens the door and starts `members` processes, which exchange records in memory if they are `together`.
+    /// Opens the door and starts as many processes as are wanted, which exchange records in memory if they are
+    /// `together`.
     ///
     /// # Errors
-    /// When there is no port, or a process cannot be started.
+    /// When there is no port, or a process cannot be started and cannot be done without.
     pub fn open(
         shell: Arc<Shell>,
         crew: Arc<dyn Crew>,
         job: JobId,
         orders: Orders,
-        (members, together): (u32, bool),
+        (size, together): (Size, bool),
     ) -> Result<Arc<Hall>> {
         let token = Token::random()?;
         let bound = Bound::loopback()?;
         let door = Door { address: bound.address().to_string(), job, member: 0, token: token.clone() };
         let listener = bound.listen(door.identity(Who::Coordinator))?;
         let (present, state) = (Mutex::default(), Mutex::default());
-        let group = together.then(|| Mutex::new(Group::new(members)));
+        let group = together.then(|| Mutex::new(Group::new(size.most)));
+        let size = Mutex::new(size);
         let orders = Arc::new(orders);
-        let hall = Arc::new(Hall { shell, crew, listener, orders, token, job, present, state, group });
+        let hall = Arc::new(Hall { shell, crew, listener, orders, token, job, present, state, size, group });
         if together {
             hall.start_generation()?;
         } else {
-            (0..members).try_for_each(|_| hall.add(Presence::default()))?;
+            hall.fill_up()?;
         }
         Ok(hall)
     }
@@ -148,7 +155,11 @@ impl Hall {
         state.next += 1;
         lock(&self.present).insert(MemberId(member), presence);
         let address = self.listener.address().to_string();
-        self.crew.start(&Door { address, job: self.job, member, token: self.token.clone() })
+        let started = self.crew.start(&Door { address, job: self.job, member, token: self.token.clone() });
+        if started.is_err() {
+            lock(&self.present).remove(&MemberId(member));
+        }
+        started
     }
 
     /// Processes that died and were replaced.
@@ -193,7 +204,7 @@ impl Hall {
     /// Whether a member that was started has not come in yet; and if so, as what.
     fn expects(&self, member: MemberId) -> Option<Presence> {
         let mut present = lock(&self.present);
-        let presence = present.get_mut(&member).filter(|p| !p.came_in)?;
+        let presence = present.get_mut(&member).filter(|p| !p.came_in && !p.retiring)?;
         presence.came_in = true;
         Some(*presence)
     }
@@ -215,10 +226,10 @@ impl Hall {
         lock(&self.state).gone.push((member, Instant::now()));
     }
 
-    /// Replaces the members that have died or are given up.
+    /// Replaces the members that have died or are given up, and has as many as are wanted.
     ///
     /// # Errors
-    /// When they die again and again and no split is done in between.
+    /// When they die again and again and no split is done in between, or fewer can be had than must be there.
     pub fn replace_the_lost(&self) -> Result<()> {
         self.shell.take_overdue().iter().for_each(|member| self.crew.kill(member.0));
         let mut ended = self.crew.ended();
@@ -229,6 +240,9 @@ impl Hall {
         let mut gone = std::mem::take(&mut lock(&self.state).gone);
         gone.extend(self.shell.take_gone().into_iter().map(|member| (member, Instant::now())));
         for (member, since) in gone {
+            if self.shell.has_left(member) {
+                continue; // Of its own accord: its end is all that is still to come.
+            }
             if since.elapsed() < TELL_WITHIN {
                 lock(&self.state).gone.push((member, since));
                 continue;
@@ -239,10 +253,20 @@ impl Hall {
         }
         let has_solo = lock(&self.present).values().any(|p| p.solo);
         let solo = Presence { solo: true, ..Presence::default() };
-        if self.shell.has_suspects() && !has_solo { self.add(solo) } else { Ok(()) }
+        if self.shell.has_suspects() && !has_solo && lock(&self.size).is_due() {
+            match self.add(solo) {
+                Ok(()) => {}
+                Err(e) => {
+                    self.do_without(e)?;
+                    self.shell.tell(Event::NobodySolo);
+                }
+            }
+        }
+        self.resize();
+        self.fill_up()
     }
 
-    /// Its splits go to others; another process takes its place, unless that was done already.
+    /// Its splits go to others; another process may take its place ([`Hall::fill_up`]).
     fn replace(&self, ended: &Ended) -> Result<()> {
         let presence = lock(&self.present).remove(&MemberId(ended.member));
         if self.group.is_some() && presence.is_none() {
@@ -252,6 +276,9 @@ impl Hall {
         if let Some(place) = presence.place {
             return self.end_generation(ended, place);
         }
+        if presence.retiring && (!presence.came_in || self.shell.has_left(MemberId(ended.member))) {
+            return Ok(());
+        }
         let suspects = self.worked_on(ended.member);
         let convicted = presence.solo && !suspects.is_empty();
         let was_over = self.shell.is_over(); // It may be by this very death.
@@ -259,14 +286,13 @@ impl Hall {
         let first = lock(&self.state).replaced.insert(ended.member);
         let goes_on = !self.shell.is_over();
         if first && !was_over {
-            self.tell_lost(ended, goes_on && !presence.solo);
+            self.tell_lost(ended, goes_on && !presence.solo && !presence.retiring);
         }
-        if !first || !goes_on || convicted {
+        if !first || !goes_on || convicted || presence.retiring {
             return Ok(()); // A solo member is started when a suspect waits.
         }
         tracing::info!("member {} is replaced: {}", ended.member, ended.how);
-        self.count_death(ended, self.shell.splits_done())?;
-        if presence.solo { Ok(()) } else { self.add(Presence::default()) }
+        self.count_death(ended, self.shell.splits_done())
     }
 
     /// What a process that has died was working on, as its flight slots say.
@@ -286,13 +312,18 @@ impl Hall {
         let left = self.shell.splits_done();
         let mut state = lock(&self.state);
         state.died += 1;
-        state.deaths = if done > state.done { 1 } else { state.deaths + 1 };
+        let goes_on = done > state.done;
+        state.deaths = if goes_on { 1 } else { state.deaths + 1 };
         state.done = left;
         if state.deaths <= DEATHS_IN_A_ROW {
+            if goes_on {
+                lock(&self.size).calm_down();
+            }
             return Ok(());
         }
+        drop(state);
         let what = format!("members die before they finish a split, the last by {}", ended.how);
-        Err(with_log(Error::job(what), ended.last_line()))
+        self.do_without(with_log(Error::job(what), ended.last_line()))
     }
 
     /// Waits until the members have left, and ends those that have not.

@@ -1,25 +1,27 @@
 //! Why a job failed, by who can do what about it: what the event log and the coordinator are told beside the message.
 
 use crate::signal::Cancel;
-use mapfold_coord::{Failure, FailureKind};
+use mapfold_coord::{Failure, FailureKind, SplitId, StageId};
 use mapfold_plan::{Error, Kind};
 
 /// An error and its kind for the event log.
 pub struct Failed {
     pub error: Error,
     pub kind: FailureKind,
+    /// In which split, if in one.
+    pub at: Option<(StageId, SplitId)>,
 }
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Failed {
-        Failed { kind: kind_of(&error), error }
+        Failed { kind: kind_of(&error), error, at: None }
     }
 }
 
 impl Failed {
     /// A fault of mapfold itself, or a bound that was exceeded.
     pub fn internal(error: Error) -> Failed {
-        Failed { error, kind: FailureKind::Internal }
+        Failed { error, kind: FailureKind::Internal, at: None }
     }
 
     /// While the output is made: what a store refuses then is about the output.
@@ -28,7 +30,7 @@ impl Failed {
             FailureKind::Io => FailureKind::Output,
             other => other,
         };
-        Failed { error, kind }
+        Failed { error, kind, at: None }
     }
 
     /// As the event log has it.

@@ -8,7 +8,8 @@
 use mapfold_plan::{Error, Kind, panic_text};
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Mutex, Once, PoisonError};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Mark {
@@ -22,13 +23,37 @@ thread_local! {
     static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
+/// Whether a guarded panic leaves its backtrace: it takes milliseconds, and user code may panic a million times.
+static KEEPS: AtomicBool = AtomicBool::new(false);
+static BACKTRACE: Mutex<Option<String>> = Mutex::new(None);
+
+/// From now on the backtrace of the last guarded panic is kept, or none.
+pub fn keep_backtraces(keep: bool) {
+    KEEPS.store(keep, Relaxed);
+}
+
+/// The backtrace of the last guarded panic, if it was kept.
+pub fn take_backtrace() -> Option<String> {
+    BACKTRACE.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+fn keep_backtrace() {
+    if KEEPS.load(Relaxed) {
+        let told = std::backtrace::Backtrace::force_capture().to_string();
+        *BACKTRACE.lock().unwrap_or_else(PoisonError::into_inner) = Some(told);
+    }
+}
+
 /// Installs the hook, once per process. `run` does it.
 pub fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| match MARK.get() {
-            Mark::Guarded => LAST.set(Some(told(info))),
+            Mark::Guarded => {
+                keep_backtrace();
+                LAST.set(Some(told(info)));
+            }
             _ if crate::mesh::explains(info) => {} // one line was said; the thread goes down as it must
             Mark::Engine => abort(info),
             Mark::Foreign => before(info),

@@ -11,7 +11,7 @@ use crate::pool::Pool;
 use mapfold_coord::{JobFolder, StageId};
 use mapfold_plan::memory::StageMemory;
 use mapfold_plan::{FileEntry, Need, Place, Plan, Result, Stage};
-use mapfold_store::Stores;
+use mapfold_store::{Loc, Stores};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -120,6 +120,18 @@ impl Member {
             leases,
         };
         (member, postboxes)
+    }
+
+    /// Lets parts that are files of their own go to this folder, not beside their output.
+    #[must_use]
+    pub fn with_parts_in(mut self, folder: &Loc) -> Member {
+        let stores = self.stores.clone();
+        let moved = |s: Arc<MemberStage>| {
+            let files = s.stage.output().map(|o| PartFiles::new(stores.clone(), folder.clone(), o.loc().clone()));
+            Arc::new(MemberStage { id: s.id, stage: s.stage.clone(), memory: s.memory, files: files.map(Arc::new) })
+        };
+        self.stages = self.stages.into_iter().map(moved).collect();
+        self
     }
 
     /// Lets records go through files that other processes read.

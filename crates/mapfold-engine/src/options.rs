@@ -1,9 +1,10 @@
 //! What a run may use.
 
+use crate::crew::Size;
 use crate::{Cancel, Crew};
 use mapfold_coord::{EventLog, JobId, OnError};
-use mapfold_plan::Plan;
 use mapfold_plan::memory::{Budget, Chunks};
+use mapfold_plan::{Error, Plan, Result};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,8 +13,10 @@ use std::sync::Arc;
 pub struct RunOptions {
     /// Compute threads.
     pub threads: usize,
-    /// Timely workers in this process.
+    /// Timely workers in this process, or member processes: of a range the most.
     pub workers: usize,
+    /// The fewest member processes that the run can do with; `None`: as many as `workers`, no more and no fewer.
+    pub least_workers: Option<usize>,
     /// Bytes that the process may use.
     pub memory_limit: u64,
     /// Folder for records that do not fit into memory; beside a local output, else with the system's temporary files,
@@ -60,6 +63,7 @@ impl Default for RunOptions {
         RunOptions {
             threads: 2,
             workers: 1,
+            least_workers: None,
             memory_limit: 1 << 30,
             scratch: None,
             chunks: Chunks::Auto,
@@ -108,6 +112,28 @@ impl RunOptions {
     /// Whether processes exchange records in memory.
     pub(crate) fn needs_mesh(&self, plan: &Plan) -> bool {
         self.crew.is_some() && !self.is_durable() && !plan.exchanges().is_empty()
+    }
+
+    /// How many members there are.
+    pub(crate) fn size(&self) -> Size {
+        let most = self.workers.max(1) as u32;
+        Size::new(self.least_workers.map_or(most, |n| (n as u32).clamp(1, most)), most)
+    }
+
+    /// Members that exchange records in memory own the partitions by their number: it cannot change.
+    pub(crate) fn check_size(&self, plan: &Plan) -> Result<()> {
+        match self.least_workers {
+            Some(least) if self.needs_mesh(plan) => {
+                let most = self.workers;
+                let what = format!(
+                    "--workers {least}..{most} with --shuffle pipelined: the number of processes that exchange records \
+                     in memory is fixed"
+                );
+                let remedy = format!("--workers {most}, or --shuffle durable, with which members may come and go");
+                Err(Error::usage(what).with_remedy(remedy))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Memory and threads, as planning wants them.

@@ -81,6 +81,7 @@ fn ended(opts: &RunOptions, usage: &measure::Usage, done: &Result<RunOutcome, Fa
         times,
         counters,
         failure,
+        at: failed.and_then(|f| f.at),
         stage: failed.and_then(|f| f.error.stage().map(str::to_string)),
         place: failed.and_then(|f| f.error.place().map(str::to_string)),
     });
@@ -122,6 +123,7 @@ impl<'a> Run<'a> {
         if stages.is_empty() {
             return Err(Error::usage("the job asks for nothing: no write and no report").into());
         }
+        opts.check_size(plan)?;
         announce(opts, job_id);
         let memory = plan_memory(&stages, opts)?;
         planned(opts, &stages, &memory);
@@ -203,10 +205,10 @@ impl<'a> Run<'a> {
 
     /// Members in processes of their own.
     fn serve_crew(&mut self, crew: &Arc<dyn Crew>) -> Result<()> {
-        let members = self.opts.workers.max(1) as u32;
+        let size = self.opts.size();
         let orders = Orders { flights: crew.folder(), ..self.orders() };
         let together = self.opts.needs_mesh(self.plan);
-        let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, orders, (members, together));
+        let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, orders, (size, together));
         let hall = hall.inspect_err(|_| crew.stop())?;
         while !self.shell.is_over() {
             hall.welcome(Duration::from_millis(20));
@@ -276,7 +278,7 @@ impl<'a> Run<'a> {
             sys_seconds: used.sys,
             peak_bytes: measure::peak_rss(),
             bytes_read: self.plan.stores().counters().bytes_read,
-            bytes_spilled: 0,
+            ..MemberUse::default()
         }
     }
 
@@ -312,6 +314,7 @@ impl<'a> Run<'a> {
             peak_bytes: v.peak,
             bytes_read: v.read,
             bytes_spilled: v.spilled,
+            ..MemberUse::default()
         };
         self.shell.vitals().iter().map(used).collect()
     }
@@ -414,7 +417,7 @@ fn shell(opts: &RunOptions, stages: &[StageRun], specs: Vec<StageSpec>) -> Resul
     let known: Vec<Role> = stages.iter().map(|s| s.role).collect();
     let roles = move |stage: StageId| known[stage.0 as usize];
     let told = (Box::new(places) as Places, Box::new(roles) as Roles);
-    let shell = Shell::new(coordinator, streams, told, opts.events.clone());
+    let shell = Shell::new(coordinator, streams, told, opts.events.clone()).of_job(opts.job);
     stages.iter().for_each(|s| shell.recall(s.role, s.pieces.clone()));
     Ok(Arc::new(shell))
 }
@@ -448,6 +451,7 @@ fn planned(opts: &RunOptions, stages: &[Arc<dyn Stage>], memory: &[StageMemory])
     let outputs = stages.iter().filter_map(|s| Some(s.output()?.loc().to_string()));
     opts.events.emit(&JobEvent::JobPlanned {
         workers: opts.workers as u32,
+        least: opts.least_workers.map_or(0, |n| n as u32),
         threads: opts.threads as u32,
         limit_bytes: opts.memory_limit,
         predicted_bytes: memory.iter().map(|m| m.peak).max().unwrap_or(0),

@@ -10,11 +10,12 @@ use crate::link::{At, Cause, Control, Made, Mail, Post, Said, Vitals, unpack};
 use crate::measure::Moment;
 use crate::streams::{Placed, Streams};
 use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId};
-use mapfold_coord::{Attempt, Counters, PartRecord, PhaseTimes, Seat, SplitId, StageId};
+use mapfold_coord::{Attempt, Counters, JobId, PartRecord, PhaseTimes, Seat, SplitId, StageId};
 use mapfold_plan::Error;
 use mapfold_plan::exchange::Stored;
 use mapfold_plan::explain::bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -38,8 +39,12 @@ struct Inner {
     gone: Vec<MemberId>,
     overdue: Vec<MemberId>,
     solos: BTreeSet<MemberId>,
+    /// Members that were not wanted any more and have gone.
+    left: BTreeSet<MemberId>,
     seats: BTreeMap<MemberId, Seat>,
     vitals: BTreeMap<MemberId, Vitals>,
+    /// The job's name, where `mapfold split` finds it.
+    job: Option<JobId>,
     streams: BTreeMap<StageId, Arc<Streams>>,
     /// What granted attempts wait with until their record is accepted.
     asked: HashMap<At, Vec<(u32, u64)>>,
@@ -83,8 +88,10 @@ impl Shell {
             gone: Vec::new(),
             overdue: Vec::new(),
             solos: BTreeSet::new(),
+            left: BTreeSet::new(),
             seats: BTreeMap::new(),
             vitals: BTreeMap::new(),
+            job: None,
             streams,
             asked: HashMap::new(),
             pieces: HashMap::new(),
@@ -95,6 +102,13 @@ impl Shell {
             made: BTreeMap::new(),
         };
         Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), places, roles, events, began: Instant::now() }
+    }
+
+    /// The job is known under this name.
+    #[must_use]
+    pub fn of_job(mut self, job: Option<JobId>) -> Shell {
+        self.inner.get_mut().unwrap_or_else(PoisonError::into_inner).job = job;
+        self
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -171,6 +185,21 @@ impl Shell {
                 self.tell(Event::Heartbeat { member, at_ms: self.now_ms() });
             }
         }
+    }
+
+    /// A member is not wanted any more: it goes when it has finished what it holds.
+    pub fn retire(&self, member: MemberId) {
+        self.tell(Event::Retire { member });
+    }
+
+    /// Whether a member has gone so.
+    pub fn has_left(&self, member: MemberId) -> bool {
+        self.lock().left.contains(&member)
+    }
+
+    /// The job's folder in the user's state folder.
+    pub fn folder(&self) -> Option<PathBuf> {
+        self.events.path().and_then(|path| path.parent().map(PathBuf::from))
     }
 
     /// A member is gone: its process ended, or its line.
@@ -310,6 +339,7 @@ impl Shell {
                 let freed = inner.streams.get(&stage).map(|s| s.skip(split.0)).unwrap_or_default();
                 inner.place(freed);
                 let (attempt, place) = (Attempt(0), (self.places)(stage, split).1);
+                let failure = Failure { remedy: inner.again(stage, split, failure.remedy.as_deref()), ..failure };
                 Some(JobEvent::SplitFailed { stage, split, attempt, failure, skipped: true, place })
             }
             // It asked after the end was announced: it was still in the stage before and dropped that mail.
@@ -336,6 +366,12 @@ impl Shell {
             Action::Overdue { member, .. } => {
                 inner.overdue.push(member);
                 None
+            }
+            Action::Retired { member } => {
+                inner.post(member, Mail::Stop);
+                inner.boxes.remove(&member); // Its line stays until it has said what it used.
+                inner.left.insert(member);
+                Some(JobEvent::MemberRetired { member })
             }
             Action::MemberGone { member } => {
                 inner.forget(member);
@@ -485,6 +521,17 @@ impl Inner {
         placed.into_iter().for_each(|p| self.post(p.member, Mail::Grant(p.at, p.offsets)));
     }
 
+    /// What to try with a split that has failed for good: its remedy, and the command that runs it alone.
+    fn again(&self, stage: StageId, split: SplitId, remedy: Option<&str>) -> Option<String> {
+        let of_stage = if self.coord.progress().stages.len() > 1 { format!(" --stage {stage}") } else { String::new() };
+        let alone = self.job.map(|job| {
+            let job = job.to_string();
+            format!("mapfold split {} {split}{of_stage} runs it alone", &job[..8])
+        });
+        let all: Vec<String> = remedy.map(str::to_owned).into_iter().chain(alone).collect();
+        (!all.is_empty()).then(|| all.join("; "))
+    }
+
     fn end(&mut self, at: Option<(StageId, SplitId)>, failure: &Failure) {
         let kept = at.and_then(|at| self.errors.remove(&at));
         let told = || match &failure.remedy {
@@ -492,7 +539,13 @@ impl Inner {
             None => Error::job(failure.message.clone()),
         };
         let error = kept.unwrap_or_else(told);
-        self.failure.get_or_insert(Failed { error, kind: failure.kind });
+        let own = at.filter(|_| failure.kind.may_skip());
+        let again = own.and_then(|(stage, split)| self.again(stage, split, error.remedy()));
+        let error = match again {
+            Some(again) => error.with_remedy(again),
+            None => error,
+        };
+        self.failure.get_or_insert(Failed { error, kind: failure.kind, at });
         self.post_all(&Mail::Stop);
     }
 }

@@ -204,8 +204,8 @@ impl Budget {
     fn reduced(&self, load: Load, partitions: u64, running: u64) -> Needed {
         const LITTLE: u64 = 32 << 20;
         let bytes = segments(load);
-        let from_files = self.files || bytes > self.share(20);
-        let all = INDEX * load.records + if from_files { bytes } else { 0 };
+        let in_memory = if self.files { 0 } else { self.share(20) };
+        let all = INDEX * load.records + bytes.saturating_sub(in_memory);
         let uneven = (all / partitions.max(1)).saturating_mul(3) / 2;
         Needed { each: roomy(all).min(uneven.max(LITTLE / running.max(1)) + (1 << 20)), waiting: roomy(bytes) }
     }

@@ -32,6 +32,7 @@ pub fn job(view: &JobView) -> Value {
         "wall_seconds": view.seconds_at(now),
         "eta_seconds": view.eta(now).filter(|_| state.is_open()),
         "workers": planned.workers,
+        "crew": crew(view),
         "threads": planned.threads,
         "outputs": planned.outputs,
         "splits": {
@@ -53,6 +54,18 @@ pub fn job(view: &JobView) -> Value {
         "counters": view.counters,
         "failure": view.root(),
         "unread_events": view.unread,
+    })
+}
+
+/// How many members there are; what is wanted is `null` where their number is fixed.
+fn crew(view: &JobView) -> Value {
+    let size = view.members_wanted();
+    json!({
+        "here": view.members_here(),
+        "wanted": size.map(|s| s.0),
+        "least": size.map(|s| s.1),
+        "most": size.map(|s| s.2),
+        "missing": view.missing,
     })
 }
 
@@ -88,21 +101,23 @@ pub fn members(view: &JobView) -> Value {
 }
 
 fn member(view: &JobView, id: u32, m: &MemberView) -> Value {
-    let state = match (&m.lost, m.solo) {
-        (Some(_), _) => "lost",
-        (None, true) => "alone",
-        (None, false) => "member",
+    let state = match (&m.lost, m.left, m.solo) {
+        (Some(_), ..) => "lost",
+        (None, Some(_), _) => "left",
+        (None, None, true) => "alone",
+        (None, None, false) => "member",
     };
     json!({
         "member": id,
         "state": state,
         "joined_ms": m.joined_ms,
+        "left_ms": m.left,
         "lost_ms": m.lost.as_ref().map(|l| l.0),
         "how": m.lost.as_ref().map(|l| &l.1),
         "replaced": m.lost.as_ref().map(|l| l.2),
         "log_tail": m.log_tail,
         "splits_done": m.done,
-        "splits_in_flight": view.flights.values().filter(|f| f.member.0 == id).count(),
+        "splits_in_flight": view.members_flights(id),
         "user_seconds": m.used.user_seconds,
         "sys_seconds": m.used.sys_seconds,
         "peak_bytes": m.used.peak_bytes,

@@ -106,6 +106,7 @@ fn a_hundred_thousand_splits_cost_little() {
         times: mapfold_coord::PhaseTimes::default(),
         bytes_in: 1,
         bytes_out: 1,
+        in_flight: None,
     };
     let began = Instant::now();
     (0..100_000).for_each(|_| progress.event(&done));

@@ -49,6 +49,10 @@ pub struct JobView {
     pub counters: Counters,
     /// How it ended.
     pub ended: Option<Ended>,
+    /// When the user last asked for another number of members, and for how many.
+    pub wanted: Option<(u64, u32)>,
+    /// Why the last member that could not be had could not be had.
+    pub missing: Option<String>,
     /// The report that was shown at the end.
     pub report: Option<Value>,
     /// Lines that could not be read, and events that this version does not know.
@@ -59,8 +63,10 @@ pub struct JobView {
 /// What a job may use and what it makes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Planned {
-    /// Processes, or workers in one process.
+    /// Processes, or workers in one process; of a range the most.
     pub workers: u32,
+    /// The least of a range of processes; 0 where their number is fixed.
+    pub least: u32,
     /// Compute threads of each process.
     pub threads: u32,
     /// Memory limit of each process.
@@ -102,6 +108,8 @@ pub struct StageView {
     pub seconds: Option<f64>,
     /// Splits were told in bulk: which ones are in flight is not known.
     pub in_bulk: bool,
+    /// How many were in flight when some were last told in bulk, where that was told.
+    pub flying: Option<u64>,
 }
 
 /// One member process.
@@ -111,6 +119,8 @@ pub struct MemberView {
     pub joined_ms: Option<u64>,
     /// It gets only splits that have killed others.
     pub solo: bool,
+    /// When it went because it was not needed any more.
+    pub left: Option<u64>,
     /// When and how it was lost, and whether another took its place.
     pub lost: Option<(u64, String, bool)>,
     /// The last line of the log of a lost one.
@@ -162,6 +172,8 @@ pub struct Ended {
     pub peak_bytes: Option<u64>,
     /// The root cause.
     pub failure: Option<Failure>,
+    /// Its split, by stage and number.
+    pub at: Option<(StageId, SplitId)>,
     /// Its stage.
     pub stage: Option<String>,
     /// Its block, split or row.
@@ -226,10 +238,10 @@ impl JobView {
                 (self.id, self.name, self.params) = (id.to_string(), name.clone(), params.clone());
                 (self.process, self.started_ms) = (Some(process.clone()), at_ms);
             }
-            JobEvent::JobPlanned { workers, threads, limit_bytes, predicted_bytes, outputs } => {
-                let (workers, threads, outputs) = (*workers, *threads, outputs.clone());
+            JobEvent::JobPlanned { workers, least, threads, limit_bytes, predicted_bytes, outputs } => {
+                let (workers, least, threads, outputs) = (*workers, *least, *threads, outputs.clone());
                 let (limit_bytes, predicted_bytes) = (*limit_bytes, *predicted_bytes);
-                self.planned = Some(Planned { workers, threads, limit_bytes, predicted_bytes, outputs });
+                self.planned = Some(Planned { workers, least, threads, limit_bytes, predicted_bytes, outputs });
             }
             JobEvent::Serving { url } => self.url = Some(url.clone()),
             JobEvent::Counters { counters } => self.counters.clone_from(counters),
@@ -258,10 +270,10 @@ impl JobView {
                 s.spread.add(times.total().saturating_sub(times.get(Phase::Wait)));
                 s.take(1, times, *bytes_in, *bytes_out);
             }
-            JobEvent::SplitsDone { stage, splits, times, bytes_in, bytes_out } => {
+            JobEvent::SplitsDone { stage, splits, times, bytes_in, bytes_out, in_flight } => {
                 self.flights.retain(|(of, _), _| of != stage);
                 let s = self.stage(*stage);
-                s.in_bulk = true;
+                (s.in_bulk, s.flying) = (true, *in_flight);
                 s.take(*splits, times, *bytes_in, *bytes_out);
             }
             JobEvent::SplitFailed { stage, split, failure, skipped, place, .. } => {
@@ -296,13 +308,20 @@ impl JobView {
                 m.lost = Some((at_ms, how.clone(), *replaced));
                 m.log_tail.clone_from(log_tail);
             }
-            JobEvent::MembersUsed { members } => members.iter().for_each(|u| self.member(MemberId(u.member)).used = *u),
+            JobEvent::MemberRetired { member } => self.member(*member).left = Some(at_ms),
+            JobEvent::MembersWanted { wanted } => self.wanted = Some((at_ms, *wanted)),
+            JobEvent::MemberMissing { why, .. } => self.missing = Some(why.clone()),
+            JobEvent::MembersUsed { members } => members.iter().for_each(|u| {
+                let m = self.member(MemberId(u.member));
+                m.used = *u;
+                m.done = u.splits_done.unwrap_or(m.done);
+            }),
             _ => {}
         }
     }
 
     fn job_ended(&mut self, at_ms: u64, event: &JobEvent) {
-        let JobEvent::JobEnded { outcome, wall_seconds, peak_bytes, counters, failure, stage, place, .. } = event
+        let JobEvent::JobEnded { outcome, wall_seconds, peak_bytes, counters, failure, at, stage, place, .. } = event
         else {
             return;
         };
@@ -316,6 +335,7 @@ impl JobView {
             wall_seconds: *wall_seconds,
             peak_bytes: *peak_bytes,
             failure: failure.clone(),
+            at: *at,
             stage: stage.clone(),
             place: place.clone(),
         });
@@ -392,11 +412,37 @@ impl JobView {
         self.stages.values().map(|s| s.skipped).sum()
     }
 
-    /// Splits that someone works on; `None` where they were told in bulk.
+    /// Splits that someone works on; `None` where they were told in bulk, and not how many. Of a job that has ended: 0.
     pub fn in_flight(&self, of: Option<StageId>) -> Option<u64> {
-        let mut stages = self.stages.iter().filter(|(id, _)| of.is_none_or(|of| **id == of));
-        let known = stages.all(|(_, s)| !s.in_bulk || s.seconds.is_some());
-        known.then(|| self.flights.keys().filter(|(stage, _)| of.is_none_or(|of| *stage == of)).count() as u64)
+        if self.ended.is_some() {
+            return Some(0);
+        }
+        let stages = self.stages.iter().filter(|(id, _)| of.is_none_or(|of| **id == of));
+        let each = stages.map(|(id, s)| match s.in_bulk && s.seconds.is_none() {
+            true => s.flying,
+            false => Some(self.flights.keys().filter(|(stage, _)| stage == id).count() as u64),
+        });
+        each.sum()
+    }
+
+    /// Member processes that are there: come in, and neither lost nor gone.
+    pub fn members_here(&self) -> u64 {
+        let here = |m: &&MemberView| m.joined_ms.is_some() && m.lost.is_none() && m.left.is_none();
+        self.members.values().filter(here).count() as u64
+    }
+
+    /// How many members are aimed for, where that may change: of how many at least and at most.
+    pub fn members_wanted(&self) -> Option<(u32, u32, u32)> {
+        let planned = self.planned.as_ref().filter(|p| p.least > 0)?;
+        Some((self.wanted.map_or(planned.workers, |(_, n)| n), planned.least, planned.workers))
+    }
+
+    /// Splits that a member works on; of one that is gone, or of a job that has ended: 0.
+    pub fn members_flights(&self, id: u32) -> u64 {
+        let here = self.members.get(&id).filter(|m| m.lost.is_none() && m.left.is_none() && self.ended.is_none());
+        let Some(member) = here else { return 0 };
+        let listed = || self.flights.values().filter(|f| f.member.0 == id).count() as u64;
+        member.used.splits_in_flight.unwrap_or_else(listed)
     }
 
     /// Seconds until the current stage is done, if that can be told.

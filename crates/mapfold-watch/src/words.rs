@@ -113,6 +113,12 @@ fn progress(view: &JobView, state: JobState, now: u64, facts: &mut Table) {
         splits += &format!(", {} left out", count(view.skipped()));
     }
     facts.row(["splits", &splits]);
+    if let Some((wanted, least, most)) = view.members_wanted().filter(|_| state.is_open()) {
+        let missing = view.missing.as_ref().filter(|_| view.members_here() < u64::from(wanted));
+        let missing = missing.map_or(String::new(), |why| format!("; {}", clean(why)));
+        let here = view.members_here();
+        facts.row(["members", &format!("{here} of {wanted} that are wanted ({least} to {most} can be){missing}")]);
+    }
     if let Some(eta) = view.eta(now).filter(|_| state.is_open()) {
         facts.row(["ETA", &format!("{} for this stage", seconds(eta))]);
     }
@@ -170,12 +176,11 @@ fn members(view: &JobView, now: u64, colour: bool) -> Vec<String> {
     let mut table = Table::new([Align::Left, Align::Left, Align::Right, Align::Right, Align::Right, Align::Right]);
     table.row(["member", "state", "splits", "in flight", "CPU", "peak"]);
     for (id, m) in &view.members {
-        let flights = view.flights.values().filter(|f| f.member.0 == *id).count() as u64;
         table.row([
             id.to_string(),
             member_state(view, m, now),
             count(m.done),
-            count(flights),
+            count(view.members_flights(*id)),
             seconds(m.used.user_seconds + m.used.sys_seconds),
             if m.used.peak_bytes > 0 { bytes(m.used.peak_bytes) } else { "-".to_owned() },
         ]);
@@ -189,6 +194,10 @@ fn member_state(view: &JobView, m: &MemberView, now: u64) -> String {
             let after = seconds(at.saturating_sub(view.started_ms) as f64 / 1000.0);
             let then = if *replaced { "replaced" } else { "not replaced" };
             format!("lost after {after}: {}; {then}", clean(how))
+        }
+        (None, Some(_)) if m.left.is_some() => {
+            let after = m.left.map_or(0, |at| at.saturating_sub(view.started_ms)) as f64 / 1000.0;
+            format!("left after {}: not needed any more", seconds(after))
         }
         (None, Some(_)) if view.ended.is_some() => "left at the end".to_owned(),
         (None, Some(at)) => {
@@ -280,6 +289,9 @@ fn retries(view: &JobView, heading: &str) -> Vec<String> {
         told.push(format!("  left out: {}: {}", clean(&at(f)), clean(&f.failure.message)));
     }
     told.extend(more(skipped, left_out.len().min(TOLD), "left out"));
+    let id = short(&view.id);
+    let alone = left_out.first().map(|f| format!("mapfold split {id} {} --stage {}", f.split, f.stage));
+    told.extend(alone.map(|command| format!("  run the first alone: {command}")));
     let mut causes: Vec<(&str, usize, &Failed)> = Vec::new();
     for f in again {
         match causes.iter_mut().find(|(cause, ..)| *cause == f.failure.message) {

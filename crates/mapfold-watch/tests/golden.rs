@@ -13,7 +13,14 @@ fn planned(stage: u32, label: &str, splits: u64, already_done: u64) -> JobEvent 
 }
 
 fn done(stage: u32, splits: u64, times: PhaseTimes) -> JobEvent {
-    JobEvent::SplitsDone { stage: StageId(stage), splits, times, bytes_in: splits * MIB, bytes_out: splits * MIB / 2 }
+    JobEvent::SplitsDone {
+        stage: StageId(stage),
+        splits,
+        times,
+        bytes_in: splits * MIB,
+        bytes_out: splits * MIB / 2,
+        in_flight: None,
+    }
 }
 
 fn failed(skipped: bool) -> JobEvent {
@@ -45,6 +52,7 @@ fn ended(outcome: Outcome) -> JobEvent {
     counters.add(PIXELS, 120_560_400);
     counters.add("blocks", 484);
     JobEvent::JobEnded {
+        at: None,
         outcome,
         wall_seconds: 4.77,
         user_seconds: 8.71,

@@ -2,7 +2,7 @@
 
 use crate::args::{Color, RunArgs};
 use crate::watching::Watched;
-use crate::{Error, Result, describe, detach, member, says};
+use crate::{Error, Result, describe, detach, member, says, split};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, ValueHint};
 use mapfold_coord::{EventLog, JobId};
 use mapfold_engine::{RunOptions, RunOutcome};
@@ -266,6 +266,7 @@ pub fn run_job<P: Serialize>(
     opts.job = Some(id);
     opts.settings = args.settings()?;
     opts.crew = member::crew(args, &id)?;
+    split::note(id, &plan, args, &opts);
     let done = mapfold_engine::run(&plan, &opts);
     progress.finish();
     let done = done.map(|outcome| {

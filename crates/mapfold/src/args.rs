@@ -60,6 +60,37 @@ pub enum ShuffleArg {
     Pipelined,
 }
 
+/// How many processes: a number, or the least and the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workers {
+    /// The fewest that the run can do with.
+    pub least: u32,
+    /// As many as it aims for.
+    pub most: u32,
+}
+
+impl FromStr for Workers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Workers, String> {
+        let (least, most) = text.split_once("..").unwrap_or((text, text));
+        let workers = Workers { least: between::<1, 1024>(least)?, most: between::<1, 1024>(most)? };
+        if workers.least > workers.most {
+            return Err(format!("{text:?}: the smaller number comes first, {}..{}", workers.most, workers.least));
+        }
+        Ok(workers)
+    }
+}
+
+impl std::fmt::Display for Workers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.least == self.most {
+            true => write!(f, "{}", self.most),
+            false => write!(f, "{}..{}", self.least, self.most),
+        }
+    }
+}
+
 /// The options that every job has beside its own, in the groups that `--help` shows.
 #[derive(Args, Clone, Debug)]
 pub struct RunArgs {
@@ -84,9 +115,10 @@ pub struct RunArgs {
     /// Where to run
     #[arg(long, value_enum, value_name = "MODE", default_value_t, help_heading = "Resources")]
     pub mode: Mode,
-    /// Processes in the modes that have several, 1 to 1024 [default: 2]
-    #[arg(long, value_name = "N", alias = "num-executors", value_parser = between::<1, 1024>, help_heading = "Resources")]
-    pub workers: Option<u32>,
+    /// Processes in the modes that have several, 1 to 1024, or a range such as 2..8: as many as can be had, and `mapfold
+    /// scale` changes it while the job runs [default: 2]
+    #[arg(long, value_name = "N|MIN..MAX", alias = "num-executors", help_heading = "Resources")]
+    pub workers: Option<Workers>,
     /// Seconds of silence after which a member process is given up and replaced
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600), help_heading = "Resources")]
     pub member_timeout: u64,
@@ -222,6 +254,13 @@ pub(crate) struct Settings {
     pub(crate) write: WriteOverrides,
 }
 
+impl Settings {
+    /// As the command line has them.
+    pub(crate) fn of(args: &RunArgs) -> Settings {
+        Settings { plan: args.plan_options(), read: args.read_options(), write: args.write_overrides() }
+    }
+}
+
 /// One of the names of an enum: clap then completes them, lists them in `--help` and finds the nearest one.
 fn choice<T>(names: &'static [&'static [&'static str]]) -> impl TypedValueParser<Value = T>
 where
@@ -355,14 +394,14 @@ impl RunArgs {
     }
 
     /// Processes that attempt splits.
-    fn processes(&self) -> Result<usize> {
+    fn processes(&self) -> Result<Workers> {
         match (self.mode, self.workers) {
-            (Mode::Standalone, None | Some(1)) => Ok(1),
+            (Mode::Standalone, None | Some(Workers { least: 1, most: 1 })) => Ok(Workers { least: 1, most: 1 }),
             (Mode::Standalone, Some(n)) => {
                 let what = format!("--workers {n}: standalone mode is one process");
                 Err(Error::usage(what).with_remedy("add --mode pseudo, or give --threads"))
             }
-            (Mode::Pseudo, n) => Ok(n.unwrap_or(2) as usize),
+            (Mode::Pseudo, n) => Ok(n.unwrap_or(Workers { least: 2, most: 2 })),
         }
     }
 
@@ -371,8 +410,7 @@ impl RunArgs {
     /// # Errors
     /// Never for options that were parsed.
     pub fn settings(&self) -> Result<String> {
-        let (plan, read, write) = (self.plan_options(), self.read_options(), self.write_overrides());
-        Ok(serde_json::to_string(&Settings { plan, read, write })?)
+        Ok(serde_json::to_string(&Settings::of(self))?)
     }
 
     /// The options that change results, as given: `--tile` -> `256`. `--resume` names the one that differs.
@@ -414,7 +452,8 @@ impl RunArgs {
         if self.resume && self.overwrite {
             return Err(Error::usage("--resume goes on, --overwrite starts over: give one of them"));
         }
-        let workers = self.processes()?;
+        let size = self.processes()?;
+        let workers = size.most as usize;
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.unwrap_or_else(|| (cores() / workers).max(1));
         let on_error = match self.on_error {
@@ -424,6 +463,7 @@ impl RunArgs {
         Ok(RunOptions {
             threads,
             workers,
+            least_workers: (size.least < size.most).then_some(size.least as usize),
             memory_limit: self.memory_limit.map_or_else(|| default_memory_limit() / workers as u64, |m| m.0),
             scratch: self.scratch.clone(),
             exchange: match self.shuffle {
@@ -460,6 +500,11 @@ mod tests {
         assert_eq!(parse_chunks("1,1024,512").unwrap(), Chunks::Shape(Shape { rows: 1024, cols: 512 }));
         assert!(parse_chunks("0,5").is_err() && parse_chunks("big").is_err());
         assert_eq!(parse_tile("1024").unwrap(), 1024);
+        assert_eq!("3".parse(), Ok(Workers { least: 3, most: 3 }));
+        assert_eq!("2..8".parse(), Ok(Workers { least: 2, most: 8 }));
+        for bad in ["", "0", "0..4", "8..2", "2..", "..4", "2..2000", "two", "2-8", "-1"] {
+            assert!(bad.parse::<Workers>().is_err(), "{bad}");
+        }
         assert!(parse_tile("0").is_err() && parse_tile("100").is_err() && parse_tile("-64").is_err());
     }
 }

@@ -65,6 +65,7 @@ mod describe;
 mod detach;
 mod member;
 mod says;
+mod split;
 mod table;
 pub mod testing;
 mod watching;
@@ -74,6 +75,7 @@ pub use args::RunArgs;
 pub use mapfold_plan::{Error, Result};
 pub use member::attend_if_called;
 pub use says::{print_error, print_usage_error, set_up_logging};
+pub use split::{AskedSplit, split};
 
 /// `numerator / denominator`, NaN (so: nodata) where the denominator is 0. For indices: 0/0 and x/0 are no numbers.
 ///

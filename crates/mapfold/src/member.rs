@@ -5,7 +5,7 @@
 
 use crate::app::Builtin;
 use crate::args::{Mode, RunArgs, Settings};
-use crate::{Error, Result, says};
+use crate::{Error, Result, says, split};
 use mapfold_coord::{Generation, JobId, events};
 use mapfold_engine::{Crew, Door, Ended, Orders};
 use mapfold_launch::{Carrier, Exit, Local, MEMBER_OPTION, MemberSpec, Membership, Slot};
@@ -97,11 +97,14 @@ impl<C> Carried<C> {
     }
 }
 
-/// Does a member's work when this program was started as one; `None` when it was not.
+/// Does a member's work when this program was started as one, and runs one split when it was started for that; `None`
+/// when it was not.
 pub fn attend_if_called(jobs: &[Builtin]) -> Option<ExitCode> {
     let mut args = std::env::args().skip(1);
-    if args.next()? != MEMBER_OPTION {
-        return None;
+    match args.next()?.as_str() {
+        MEMBER_OPTION => {}
+        split::SPLIT_OPTION => return Some(split::split_if_called(jobs, &args.next().unwrap_or_default())),
+        _ => return None,
     }
     says::set_up_logging(0, mapfold_watch::colour_on_stderr());
     let place = args.next().unwrap_or_default();

@@ -125,6 +125,11 @@ pub fn print_error(e: &Error, color: bool) -> ExitCode {
     ExitCode::from(e.exit_code())
 }
 
+/// Prints where a panic came from.
+pub fn print_backtrace(text: &str) {
+    eprintln!("{}", text.trim_end());
+}
+
 /// Prints what is wrong with a command line (or the help that was asked for), without secrets of URLs in it. Gives the
 /// exit code: 2, or 0 for help.
 pub fn print_usage_error(e: &clap::Error) -> ExitCode {

@@ -1,10 +1,12 @@
-//! The verbs about jobs that run or have run: `jobs`, `status`, `history`, `logs`, `why`, `kill`.
+//! The verbs about jobs that run or have run: `jobs`, `status`, `history`, `logs`, `why`, `split`, `scale`,
+//! `kill`.
 //!
 //! All read the event logs in the user's state folder, so they work for a job of any program, while it runs and years
-//! later. Only `kill` does anything to a job, and only by asking its process to end.
+//! later. `split` runs a piece of one again, elsewhere and without an output. Only `scale` and `kill` do anything to a job, and only by asking it.
 
 mod kill;
 mod logs;
+mod scale;
 
 use crate::{examples, parsed, verbs};
 use clap::{ArgMatches, Args, Command};
@@ -12,7 +14,7 @@ use mapfold::coord::JobId;
 use mapfold::coord::events::event_path;
 use mapfold::watch::shelf::{self, NotFound, Reading};
 use mapfold::watch::{JobState, JobView, colour_on_stdout, json, words};
-use mapfold::{Error, Result};
+use mapfold::{AskedSplit, Builtin, Error, Result};
 use serde_json::Value;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -83,6 +85,16 @@ pub struct WhyArgs {
     json: bool,
 }
 
+/// Give a running job more or fewer member processes, within the range that it was started with
+#[derive(Args, Clone, Debug)]
+pub struct ScaleArgs {
+    /// Its name, or the begin of its id
+    job: String,
+    /// How many members it is to have; those that are too many finish what they hold and go
+    #[arg(value_name = "N")]
+    members: u32,
+}
+
 /// Stop a running job as Ctrl-C does: nothing is left half done
 #[derive(Args, Clone, Debug)]
 pub struct KillArgs {
@@ -94,7 +106,7 @@ pub struct KillArgs {
 }
 
 /// The verbs.
-pub fn commands() -> [Command; 6] {
+pub fn commands() -> [Command; 8] {
     let job = |name: &'static str, lines: &str| Command::new(name).after_help(examples::text(lines));
     [
         JobsArgs::augment_args(job("jobs", examples::JOBS)),
@@ -102,6 +114,8 @@ pub fn commands() -> [Command; 6] {
         HistoryArgs::augment_args(job("history", examples::HISTORY)),
         LogsArgs::augment_args(job("logs", examples::LOGS)),
         WhyArgs::augment_args(job("why", examples::WHY)),
+        AskedSplit::augment_args(job("split", examples::SPLIT)),
+        ScaleArgs::augment_args(job("scale", examples::SCALE)),
         KillArgs::augment_args(job("kill", examples::KILL)),
     ]
 }
@@ -114,6 +128,7 @@ pub fn run(verb: &str, m: &ArgMatches) -> Option<Result<ExitCode>> {
         "history" => parsed(m).and_then(|args: HistoryArgs| history(&args)),
         "logs" => parsed(m).and_then(|args: LogsArgs| logs::show(&args)),
         "why" => parsed(m).and_then(|args: WhyArgs| why(&args)),
+        "scale" => parsed(m).and_then(|args: ScaleArgs| scale::scale(&args)),
         "kill" => parsed(m).and_then(|args: KillArgs| kill::kill(&args)),
         _ => return None,
     })
@@ -214,4 +229,10 @@ fn why(args: &WhyArgs) -> Result<ExitCode> {
         return print_json(&json::all(&view));
     }
     verbs::say(&words::why(&view, &logs::tails(&id, &view, TAIL), colour_on_stdout()))
+}
+
+/// The verb that runs a split again.
+pub fn split(builtins: &[Builtin], m: &ArgMatches) -> Result<ExitCode> {
+    let asked: AskedSplit = parsed(m)?;
+    mapfold::split(builtins, &asked, find(&asked.job)?)
 }

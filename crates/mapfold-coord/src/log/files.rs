@@ -16,7 +16,7 @@ pub(super) fn over_name(number: u32) -> String {
 }
 
 pub(super) fn record_name(seq: u64) -> String {
-    format!("log/{seq:08}.json")
+    format!("log/{seq:08}.json.zst")
 }
 
 /// How many claims there are, and the last.

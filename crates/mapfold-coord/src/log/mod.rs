@@ -4,7 +4,7 @@
 //! claim, claim.1, …        who owns the output: the last of a dense row
 //! claim.over, claim.1.over that owner has left (a process that died cannot say so)
 //! plan.json                job id and whatever the planner needs to go on
-//! log/00000000.json …      what counts, dense, many parts per record
+//! log/00000000.json.zst …  what counts, dense, many parts per record (`record`)
 //! manifest.json            the decision
 //! parts/                   attempts, invisible until published (the sink's)
 //! ```
@@ -26,6 +26,7 @@ mod claim;
 mod files;
 mod folder;
 mod inspect;
+mod record;
 
 use mapfold_store::{Loc, Stores};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,7 @@ use crate::ids::JobId;
 use claim::Claimer;
 use files::{claim_name, claims, create, json, nothing, over_name, read, record_name, refuse_living, unfinished};
 use folder::StoreFolder;
+use record::Record;
 
 const PLAN: &str = "plan.json";
 const MANIFEST: &str = "manifest.json";
@@ -55,19 +57,6 @@ pub struct JobFolder {
     sealed: bool,
     /// A record whose writing ended in doubt: written before any other.
     doubtful: Option<Vec<u8>>,
-}
-
-/// One file of the log.
-#[derive(Debug, Serialize, Deserialize)]
-struct Record {
-    job: JobId,
-    /// Number of the claim under which it was written.
-    claim: u32,
-    seq: u64,
-    /// The writer's first record after a takeover, or its last before the decision.
-    #[serde(default)]
-    seal: bool,
-    entries: Vec<LogEntry>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -310,7 +299,7 @@ impl JobFolder {
             return Ok(());
         }
         let (job, claim, seq) = (self.job, self.claim, self.next);
-        self.write_bytes(json(&Record { job, claim, seq, seal, entries: entries.to_vec() }))
+        self.write_bytes(Record::encode(job, claim, seq, seal, entries))
     }
 
     fn write_bytes(&mut self, bytes: Vec<u8>) -> Result<(), CoordError> {
@@ -335,7 +324,9 @@ impl JobFolder {
         let mut entries = Vec::new();
         loop {
             let name = record_name(self.next);
-            if let Some(record) = read::<Record>(&*self.folder, &name)? {
+            if let Some(bytes) = self.folder.get(&name)? {
+                let damaged = |why| CoordError::Damaged { file: self.folder.describe(&name), why };
+                let record = Record::decode(&bytes).map_err(damaged)?;
                 self.check(&name, &record)?;
                 entries.extend(record.entries);
                 self.next += 1;

@@ -31,6 +31,7 @@ pub struct Seen {
     pub retried: u64,
     pub lost: u64,
     pub restarts: u64,
+    pub retired: u64,
 }
 
 impl Seen {
@@ -41,6 +42,7 @@ impl Seen {
             Action::Retried { .. } => self.retried += 1,
             Action::MemberGone { .. } => self.lost += 1,
             Action::NewGeneration { .. } => self.restarts += 1,
+            Action::Retired { .. } => self.retired += 1,
             _ => {}
         }
     }
@@ -52,6 +54,7 @@ impl Seen {
         self.retried += other.retried;
         self.lost += other.lost;
         self.restarts += other.restarts;
+        self.retired += other.retired;
     }
 }
 
@@ -99,6 +102,8 @@ struct Member {
     dead: bool,
     /// It was started for suspects.
     solo: bool,
+    /// It was told to go when it has finished what it holds.
+    retires: bool,
     /// Silent (and so declared lost) until then, but alive: a zombie.
     silent_until: u64,
     work: BTreeMap<(SplitId, Attempt), Option<Step>>,
@@ -113,6 +118,7 @@ struct World {
     members: BTreeMap<MemberId, Member>,
     next_member: u32,
     deaths_left: u32,
+    retires_left: u32,
     log: Vec<LogEntry>,
     /// The living grant of each split, as the actions say.
     grants: BTreeMap<SplitId, (MemberId, Attempt)>,
@@ -195,6 +201,7 @@ impl World {
             members: BTreeMap::new(),
             next_member: 0,
             deaths_left: 3,
+            retires_left: 2,
             log: Vec::new(),
             grants: BTreeMap::new(),
             ended: false,
@@ -285,7 +292,10 @@ impl World {
             Arrival::AtCoordinator(event) => coordinator.handle(event, out),
             Arrival::AtMember(member, action) => self.hear(member, &action),
             Arrival::Work(member, split, attempt) => self.work(member, split, attempt),
-            Arrival::Beat(member) => self.beat(member),
+            Arrival::Beat(member) => {
+                self.retire(member, coordinator, out);
+                self.beat(member);
+            }
             Arrival::Tick if self.ended => {}
             Arrival::Tick => {
                 coordinator.handle(Event::Tick { now_ms: self.now }, out);
@@ -318,7 +328,11 @@ impl World {
             Action::Revoke { split, member, attempt, .. } => {
                 self.end_grants(|s, m, a| s == *split && m == *member && a == *attempt);
             }
-            Action::Lease { member, split, .. } => self.check_owner(*member, *split),
+            Action::Lease { member, split, .. } => {
+                self.check_owner(*member, *split);
+                self.check_stays(*member, *split);
+            }
+            Action::Retired { member } => self.leave(*member),
             Action::MemberGone { member } => {
                 self.end_grants(|_, m, _| m == *member);
                 self.left(*member);
@@ -331,6 +345,38 @@ impl World {
         if let Some(member) = addressee(&action) {
             self.answer(member, action);
         }
+    }
+
+    /// Now and then the job is made smaller by one member and bigger by another.
+    fn retire(&mut self, member: MemberId, coordinator: &mut Coordinator, out: &mut Vec<Action>) {
+        let me = self.members.get_mut(&member).unwrap();
+        if self.ended || me.dead || me.solo || me.retires || self.seated.is_some() || self.retires_left == 0 {
+            return;
+        }
+        if self.random.percent(3) {
+            me.retires = true;
+            self.retires_left -= 1;
+            coordinator.handle(Event::Retire { member }, out);
+            self.start_member(false);
+        }
+    }
+
+    fn check_stays(&mut self, member: MemberId, split: SplitId) {
+        if self.members[&member].retires {
+            self.fault = Some(format!("split {split}: leased to member {member}, which retires"));
+        }
+    }
+
+    /// A member that was told to go has nothing that counts and was not counted.
+    fn leave(&mut self, member: MemberId) {
+        if let Some((split, _)) = self.grants.iter().find(|(split, (m, _))| *m == member && !self.is_logged(**split)) {
+            self.fault = Some(format!("member {member} goes with split {split} granted and not registered"));
+        }
+        self.members.get_mut(&member).unwrap().dead = true;
+    }
+
+    fn is_logged(&self, split: SplitId) -> bool {
+        self.log.iter().any(|e| matches!(e, LogEntry::Part { split: s, .. } if *s == split))
     }
 
     fn end_grants(&mut self, over: impl Fn(SplitId, MemberId, Attempt) -> bool) {

@@ -1,0 +1,68 @@
+//! `mapfold scale`: more or fewer members for a job that runs.
+//!
+//! What is asked is left in the job's state folder, where only its user writes; its coordinator takes it from there and
+//! says in the event log what it made of it. So it is answered without any door that listens.
+
+use super::{LOOK_EVERY, ScaleArgs, find, go_on, reading};
+use crate::verbs;
+use mapfold::coord::asks;
+use mapfold::coord::events::{event_path, unix_ms};
+use mapfold::watch::shelf::{Reading, short};
+use mapfold::watch::{JobState, JobView, words};
+use mapfold::{Error, Result};
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+/// How long the coordinator may take to answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+
+pub fn scale(args: &ScaleArgs) -> Result<ExitCode> {
+    let id = find(&args.job)?;
+    let mut reading = reading(&id)?;
+    let who = format!("{} {}", words::clean(&reading.view.name), short(&reading.view.id));
+    let before = check(&reading.view, &who, args.members)?;
+    let path = event_path(&id).ok_or_else(|| Error::input("neither XDG_STATE_HOME nor HOME is set"))?;
+    let folder = path.parent().unwrap_or(&path);
+    let asked_ms = unix_ms();
+    asks::ask_members(folder, args.members).map_err(|e| Error::input(format!("{}: {e}", folder.display())))?;
+    if !answered(&mut reading, asked_ms)? {
+        let what = format!("{who} has not answered within {} s", ANSWER_WITHIN.as_secs());
+        return Err(Error::job(what).with_remedy(format!("mapfold status {}", short(&reading.view.id))));
+    }
+    let here = reading.view.members_here();
+    verbs::say(&format!("{who}: {} members are wanted (before: {before}; there: {here})\n", args.members))
+}
+
+/// How many were wanted so far; refused where the number cannot change, or not to this.
+fn check(view: &JobView, who: &str, members: u32) -> Result<u32> {
+    match view.state() {
+        JobState::Running => {}
+        JobState::RunningElsewhere => {
+            let host = view.process.as_ref().map_or("another machine", |p| &p.host);
+            let what = format!("{who} runs on {host}, where it cannot be asked from here");
+            return Err(Error::input(what).with_remedy("the same command there"));
+        }
+        over => return Err(Error::input(format!("{who} does not run: {}", over.word()))),
+    }
+    let Some((wanted, least, most)) = view.members_wanted() else {
+        let what = format!("{who} was started with a fixed number of processes");
+        return Err(Error::usage(what).with_remedy("a run with `--workers 1..8` can be scaled"));
+    };
+    if (least..=most).contains(&members) {
+        return Ok(wanted);
+    }
+    let what = format!("{members} members: {who} was started with --workers {least}..{most}");
+    Err(Error::usage(what).with_remedy(format!("give {least} to {most}")))
+}
+
+fn answered(reading: &mut Reading, asked_ms: u64) -> Result<bool> {
+    let began = Instant::now();
+    while began.elapsed() < ANSWER_WITHIN && reading.view.state().is_open() {
+        std::thread::sleep(LOOK_EVERY / 10);
+        go_on(reading)?;
+        if reading.view.wanted.is_some_and(|(at_ms, _)| at_ms >= asked_ms) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
