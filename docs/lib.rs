@@ -12,6 +12,9 @@ mod introduction {}
 #[doc = include_str!("src/first-job.md")]
 mod first_job {}
 
+#[doc = include_str!("src/passes.md")]
+mod passes {}
+
 #[doc = include_str!("src/commands.md")]
 mod commands {}
 

@@ -13,7 +13,7 @@ part_names() { echo azurite; }
 part_check() {
     need curl "asks servers for their health" curl
     need openssl "signs the request that makes a container" openssl
-    need node "runs Azurite, on Node.js 18 or later" nodejs
+    need node "runs Azurite; tried with Node.js 20" nodejs
     [ -e "$azurite/.complete" ] || need npm "fetches Azurite (once)" npm
 }
 

@@ -12,10 +12,10 @@ need_rust
 export MAPFOLD_PARTS_INSTALL=1 MAPFOLD_PARTS_OWNER=$$
 MAPFOLD_PARTS_RUN="$(mktemp -d "${TMPDIR:-/tmp}/mapfold-parts-XXXXXX")"
 export MAPFOLD_PARTS_RUN
-clean() { # what is still being fetched or started is not waited for
+clean() { # what is still being fetched or started is not waited for; the folder is its keeper's to remove
     kill -TERM -- "-$parts" 2>/dev/null || true
     cluster/part.sh all wipe || true
-    rm -rf "$MAPFOLD_PARTS_RUN"
+    rmdir "$MAPFOLD_PARTS_RUN" 2>/dev/null || true
 }
 cluster/part.sh all check || say "the tests of parts that lack something say SKIPPED"
 setsid cluster/part.sh all up &

@@ -69,6 +69,17 @@ class Oracles(unittest.TestCase):
             bad = write(self.path / f"{name}.tif", np.array(pixels, "f4"), -9, east)
             self.assertEqual(ask("ndvi.py", red, nir, bad)[0], 1, name)
 
+    def test_normalize_says_yes_and_no(self):
+        given = write(self.path / "in.tif", np.array([[2, 4, 4, 4, 5, 5, 7, 9, 0]], "u2"), 0)
+        scores = [-1.5, -0.5, -0.5, -0.5, 0, 0, 1, 2, -9]
+        good = write(self.path / "g.tif", np.array([scores], "f4"), -9)
+        self.assertEqual(ask("normalize.py", given, good)[0], 0)
+        self.assertEqual(ask("normalize.py", given, good, "--ddof", "1")[0], 1)
+        for name, pixels, east in (("value", [*scores[:4], 1e-5, *scores[5:]], 0), ("hole", [*scores[:8], 1], 0),
+                                   ("place", scores, 10)):
+            bad = write(self.path / f"{name}.tif", np.array([pixels], "f4"), -9, east)
+            self.assertEqual(ask("normalize.py", given, bad)[0], 1, name)
+
     def test_equal_says_yes_and_no(self):
         a = write(self.path / "a.tif", np.array([[1, 2], [3, 0]], "u1"), 0)
         self.assertEqual(ask("equal.py", a, a)[0], 0)

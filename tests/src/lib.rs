@@ -89,6 +89,24 @@ pub fn example(package: &str, name: &str) -> PathBuf {
     built(&["-p", package, "--example", name]).join("examples").join(name)
 }
 
+/// The example `smoothed` of the crate `mapfold`, a halo chain that two outputs use: built like [`mapfold()`].
+///
+/// # Panics
+/// When it does not build.
+pub fn smoothed() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "smoothed"]).join("examples/smoothed"))
+}
+
+/// The example `components` of the crate `mapfold`, an iteration to a fixed point: built like [`mapfold()`].
+///
+/// # Panics
+/// When it does not build.
+pub fn components() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "components"]).join("examples/components"))
+}
+
 /// Another program of this workspace, a package with one binary of its own name.
 ///
 /// # Panics

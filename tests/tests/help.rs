@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 31] = [
+const VERBS: [&str; 32] = [
     "",
     "run",
     "run ndvi",
@@ -14,6 +14,7 @@ const VERBS: [&str; 31] = [
     "run wordcount",
     "run sort",
     "run aggregate",
+    "run normalize",
     "run streaming",
     "list",
     "jobs",
@@ -117,7 +118,7 @@ fn tab(desk: &Desk, words: &[&str]) -> Vec<String> {
 fn tab_completes_verbs_jobs_options_and_values_in_bash() {
     let desk = Desk::new();
     assert_eq!(tab(&desk, &["mapfold", "pre"]), ["preview"]);
-    assert_eq!(tab(&desk, &["mapfold", "run", "n"]), ["ndvi"]);
+    assert_eq!(tab(&desk, &["mapfold", "run", "n"]), ["ndvi", "normalize"]);
     assert_eq!(tab(&desk, &["mapfold", "run", "ndvi", "--memo"]), ["--memory-limit"]);
     assert_eq!(tab(&desk, &["mapfold", "run", "ndvi", "--compress", "z"]), ["zstd"]);
     assert_eq!(tab(&desk, &["mapfold", "run", "ndvi", "--dtype", "float"]), ["float32", "float64"]);

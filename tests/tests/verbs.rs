@@ -10,7 +10,7 @@ fn list_names_the_jobs() {
     assert!(text.contains("ndvi") && text.contains("stats"), "{text}");
     let json = desk.run("list --json").fine().json();
     let names: Vec<_> = json.as_array().unwrap().iter().map(|j| j["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["ndvi", "stats", "wordcount", "sort", "aggregate", "streaming"]);
+    assert_eq!(names, ["ndvi", "stats", "normalize", "wordcount", "sort", "aggregate", "streaming"]);
 }
 
 #[test]

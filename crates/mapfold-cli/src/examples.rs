@@ -28,6 +28,12 @@ mapfold run stats s2/S2_20230108/B04.tif
 mapfold run stats s2/S2_20230108/B04.tif --histogram 20
 mapfold run stats s2/S2_20230108/B04.tif --json > stats.json";
 
+/// `mapfold run normalize --help`
+pub const NORMALIZE: &str = "\
+mapfold gen scene s2 --size 1024 --bands B04
+mapfold run normalize --input s2/S2_20230108/B04.tif --out scores.tif
+mapfold run stats scores.tif";
+
 /// `mapfold run wordcount --help`
 pub const WORDCOUNT: &str = "\
 mapfold run wordcount --help > help.txt

@@ -16,6 +16,7 @@ pub fn builtins() -> Vec<Builtin> {
     vec![
         Builtin::new("ndvi", mapfold_job_ndvi::ndvi).examples(&examples::indented(examples::NDVI)),
         Builtin::new("stats", mapfold_job_stats::stats).examples(&examples::indented(examples::STATS)).reports_only(),
+        Builtin::new("normalize", mapfold_job_normalize::normalize).examples(&examples::indented(examples::NORMALIZE)),
         records("wordcount", mapfold_job_wordcount::wordcount, examples::WORDCOUNT),
         records("sort", mapfold_job_sort::sort, examples::SORT),
         records("aggregate", mapfold_job_aggregate::aggregate, examples::AGGREGATE),

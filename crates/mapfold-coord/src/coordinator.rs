@@ -145,6 +145,7 @@ impl Coordinator {
                 self.attempt_failed(Try { member, stage, split, attempt }, failure, out);
             }
             Event::MemberLost { member } => self.lose(member, "it was lost", out),
+            Event::Spared { stage } => self.spare(stage, out),
             Event::Retire { member } => self.retire(member),
             Event::NobodySolo => self.pardon(out),
             Event::StagePlanned { spec } => self.stage_planned(spec, out),
@@ -170,6 +171,12 @@ impl Coordinator {
         let mut sum = PhaseTimes::default();
         self.stages.values().for_each(|stage| sum.merge(&stage.times));
         sum
+    }
+
+    /// One counter of the registered splits of a stage.
+    #[must_use]
+    pub fn counted(&self, stage: StageId, name: &str) -> u64 {
+        self.stages.get(&stage).map_or(0, |table| table.counters.get(name))
     }
 
     /// Whether this split is registered.
@@ -220,6 +227,13 @@ impl Coordinator {
             Err(error) => {
                 self.fail(None, Failure::new(FailureKind::Internal, error.to_string()), out);
             }
+        }
+    }
+
+    fn spare(&mut self, stage: StageId, out: &mut Vec<Action>) {
+        if let Some(table) = self.stages.get_mut(&stage).filter(|table| table.in_flight() == 0) {
+            table.spare();
+            self.finish(stage, out);
         }
     }
 

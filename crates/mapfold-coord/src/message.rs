@@ -185,6 +185,11 @@ pub enum Event {
         /// Who.
         member: MemberId,
     },
+    /// What is left of the stage is not needed: it is done without being worked on. None of its splits is out.
+    Spared {
+        /// The stage.
+        stage: StageId,
+    },
     /// The member is not needed any more: it gets no further lease, and goes when it holds none
     /// ([`Action::Retired`]). Nothing happens to one that sits in a group.
     Retire {

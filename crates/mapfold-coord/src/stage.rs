@@ -335,6 +335,13 @@ impl Stage {
         self.close(split, State::Skipped);
     }
 
+    /// Every split that waits is done without being worked on.
+    pub fn spare(&mut self) {
+        let waiting = |split: &SplitId| self.state(*split) == State::Waiting;
+        let left: Vec<SplitId> = (0..self.splits).map(SplitId).filter(waiting).collect();
+        left.into_iter().for_each(|split| self.close(split, State::Done));
+    }
+
     /// Takes one lease back. `true` when no other attempt at the split is out: the caller then
     /// decides whether it waits again ([`Stage::requeue`]) or is given up.
     pub fn release(&mut self, split: SplitId, member: MemberId, attempt: Attempt) -> bool {

@@ -55,6 +55,8 @@ impl Try<'_> {
         let _flight = self.member.flight.enter(crate::pool::thread_index(), at.stage, at.split);
         let cx = Cx::new(rooms);
         cx.set_split(at.split.0);
+        cx.set_sides(self.member.sides.clone());
+        cx.set_scratch_files(self.member.hub.scratch_files());
         if let Some(files) = &self.stage.files {
             cx.set_part_folder(files.clone());
         }

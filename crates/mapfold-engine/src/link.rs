@@ -139,6 +139,15 @@ pub enum Mail {
     Drop(At),
     /// The stage is complete.
     StageDone(StageId),
+    /// An iteration is over: whoever reads the exchange `read` is given the pieces of `from`.
+    Settled {
+        /// The exchange of the last round that there might have been.
+        read: usize,
+        /// That of the last round that there was.
+        from: usize,
+    },
+    /// The values of a side: for the stages that come.
+    Side(u32, Vec<Vec<u8>>),
     /// The job has ended.
     Stop,
     /// All of the group wait; here are their addresses, by seat.

@@ -10,7 +10,7 @@ use crate::parts::PartFiles;
 use crate::pool::Pool;
 use mapfold_coord::{JobFolder, StageId};
 use mapfold_plan::memory::StageMemory;
-use mapfold_plan::{FileEntry, Need, Place, Plan, Result, Stage};
+use mapfold_plan::{FileEntry, Need, Place, Plan, Result, Sides, Stage};
 use mapfold_store::{Loc, Stores};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -78,6 +78,7 @@ pub struct Member {
     pub(crate) stages: Vec<Arc<MemberStage>>,
     desks: Mutex<Vec<Option<Desk>>>,
     pub(crate) hub: Hub,
+    pub(crate) sides: Arc<Sides>,
     leases: u32,
 }
 
@@ -90,6 +91,7 @@ impl Member {
         (threads, scratch): (usize, PathBuf),
         controls: Vec<Arc<dyn Control>>,
     ) -> (Member, Vec<Arc<Postbox>>) {
+        let files = files_in(&scratch, plan.files());
         let hub = Hub::new(&plan.stages(), plan.exchanges().len(), scratch);
         let leases = (2 * threads).div_ceil(controls.len().max(1)) as u32;
         let stages = plan.stages().into_iter().zip(memory).enumerate().map(|(i, (stage, memory))| {
@@ -113,10 +115,11 @@ impl Member {
             durable: false,
             mesh: None,
             stores: plan.stores().clone(),
-            files: Arc::new(plan.files()),
+            files: Arc::new(files),
             stages,
             desks: Mutex::new(desks.into_iter().map(Some).collect()),
             hub,
+            sides: Arc::new(Sides::of(plan)),
             leases,
         };
         (member, postboxes)
@@ -189,6 +192,15 @@ impl Member {
     pub(crate) fn leases_per_worker(&self) -> u32 {
         self.leases
     }
+}
+
+/// The files of a plan, those that the run makes with their places.
+fn files_in(scratch: &Path, files: Vec<FileEntry>) -> Vec<FileEntry> {
+    let placed = |f: FileEntry| match &f.made {
+        Some(name) => FileEntry { loc: Loc::local(scratch.join(name)), ..f },
+        None => f,
+    };
+    files.into_iter().map(placed).collect()
 }
 
 /// One stage, as a member sees it.

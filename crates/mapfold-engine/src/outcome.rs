@@ -57,6 +57,8 @@ pub struct OutputDone {
 /// A stage that is over.
 #[derive(Clone, Debug)]
 pub struct StageDone {
+    /// Its number; of rounds that were not needed there is none.
+    pub number: u32,
     /// Its label.
     pub label: String,
     /// Its splits.

@@ -2,7 +2,7 @@
 //!
 //! No coordinator, no commit, no timely: a split is attempted as a member attempts it, on a compute thread under the
 //! guard, and what it makes is measured and dropped. A split that reduces needs the records of its partition: the stages
-//! before it run first, whole, into files of a temporary folder. A split that kills its process kills this one.
+//! before it run first, whole, into files of a temporary folder; so do stages that leave sides or stored blocks. A split that kills its process kills this one.
 
 use crate::attempt::{Finished, Outcome, Try};
 use crate::exchange::Scratch;
@@ -16,7 +16,7 @@ use crate::signal::Cancel;
 use crate::{guard, measure};
 use mapfold_coord::{Attempt, Counters, JobId, PhaseTimes, SplitId};
 use mapfold_plan::exchange::{Piece, Stored};
-use mapfold_plan::{Error, Kind, Need, Place, Plan, Product, Result};
+use mapfold_plan::{Error, Kind, Need, Place, Plan, Product, Result, StageKind};
 use mapfold_store::Loc;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -132,7 +132,8 @@ impl Bench {
             .map_err(|e| Error::caused(Kind::Input, e).with_remedy(format!("{} must be writable", base.display())))?;
         let parts = Loc::parse(&parts.to_string_lossy())?;
         let stages = plan.stages();
-        let memory = stages.iter().map(|s| opts.budget().plan(s.as_ref(), opts.chunks)).collect::<Result<Vec<_>>>()?;
+        let budget = opts.budget().keeping(plan);
+        let memory = stages.iter().map(|s| budget.plan(s.as_ref(), opts.chunks)).collect::<Result<Vec<_>>>()?;
         let (member, _) = Member::new(plan, &memory, (opts.threads, scratch.path().to_owned()), Vec::new());
         let member = member.with_durable(true).with_parts_in(&parts);
         let roles = stages.iter().map(|s| Role::of(s.as_ref())).collect();
@@ -142,7 +143,10 @@ impl Bench {
 
     fn run(mut self, one: OneSplit, begins: &dyn Fn(&str, &str)) -> Result<Reproduced> {
         let mut before = 0;
-        for stage in before_of(&self.roles, one.stage) {
+        let leaves =
+            |i: &usize| matches!(self.member.stages[*i].stage.kind(), StageKind::Side { .. } | StageKind::Blocks);
+        let left = (0..one.stage).filter(leaves).collect();
+        for stage in before_of(&self.roles, &left, one.stage) {
             before += self.exchange(stage)?;
         }
         let stage = self.member.stages[one.stage].clone();
@@ -180,17 +184,24 @@ impl Bench {
         })
     }
 
-    /// Runs a whole stage for the records that it exchanges: how many splits that were.
+    /// Runs a whole stage for the records that it exchanges, or for what it leaves to later stages: how many splits that were.
     fn exchange(&mut self, index: usize) -> Result<u64> {
         let stage = self.member.stages[index].clone();
         let splits = stage.stage.domain().splits();
         tracing::info!("stage {index} ({}): {splits} splits are exchanged first", stage.stage.label());
-        for finished in self.attempts(&stage, 0..splits)? {
+        let mut all = self.attempts(&stage, 0..splits)?;
+        all.sort_by_key(|f| f.at.split);
+        let mut side = Vec::new();
+        for finished in all {
             match finished.outcome {
                 Outcome::Made(Product::Records(pieces), _) => self.keep(&pieces),
+                Outcome::Made(Product::Side(values), _) => side.extend(values),
                 Outcome::Failed { error, .. } => return Err(error),
                 _ => {}
             }
+        }
+        if let StageKind::Side { number, single } = stage.stage.kind() {
+            self.member.sides.put(number, mapfold_plan::gathered(side, single)?);
         }
         Ok(splits)
     }
@@ -266,11 +277,13 @@ fn start(member: &Member, needs: Vec<Vec<Need>>) -> (u64, Option<SplitFetch>) {
     (bytes, (bytes > 0).then(|| SplitFetch::start(&member.stores, member.files.clone(), needs)))
 }
 
-/// The stages whose records a stage needs, in their order.
-fn before_of(roles: &[Role], stage: usize) -> BTreeSet<usize> {
+/// The stages whose records a stage needs, in their order; and of those that have `left` something all that come before.
+fn before_of(roles: &[Role], left: &BTreeSet<usize>, stage: usize) -> BTreeSet<usize> {
     let mut all = BTreeSet::new();
     let mut open = vec![stage];
     while let Some(reader) = open.pop() {
+        let earlier: Vec<usize> = left.range(..reader).copied().filter(|i| all.insert(*i)).collect();
+        open.extend(earlier);
         let Some(exchange) = roles[reader].reduces else { continue };
         let maps = (0..roles.len()).filter(|i| roles[*i].maps == Some(exchange));
         open.extend(maps.filter(|i| all.insert(*i)));
@@ -286,6 +299,8 @@ fn words(product: &Product) -> String {
             format!("records for {} partitions", partitions.len())
         }
         Product::Values(values) => format!("{} values", values.len()),
+        Product::Side(values) => format!("{} values for later stages", values.len()),
+        Product::Blocks(bytes) => format!("stored blocks, {}", mapfold_plan::explain::bytes(*bytes)),
     }
 }
 
@@ -297,8 +312,14 @@ mod tests {
     fn a_chain_needs_all_stages_before_it_and_no_other() {
         let role = |maps, reduces| Role { maps, reduces };
         let roles = [role(Some(0), None), role(Some(1), Some(0)), role(None, None), role(None, Some(1))];
-        assert_eq!(before_of(&roles, 3), BTreeSet::from([0, 1]));
-        assert_eq!(before_of(&roles, 1), BTreeSet::from([0]));
-        assert!(before_of(&roles, 2).is_empty() && before_of(&roles, 0).is_empty());
+        let none = BTreeSet::new();
+        assert_eq!(before_of(&roles, &none, 3), BTreeSet::from([0, 1]));
+        assert_eq!(before_of(&roles, &none, 1), BTreeSet::from([0]));
+        assert!(before_of(&roles, &none, 2).is_empty() && before_of(&roles, &none, 0).is_empty());
+        assert_eq!(
+            before_of(&roles, &BTreeSet::from([1]), 2),
+            BTreeSet::from([0, 1]),
+            "a side comes with what it needs"
+        );
     }
 }

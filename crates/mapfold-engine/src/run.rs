@@ -13,16 +13,19 @@ use crate::member::Member;
 use crate::options::RunOptions;
 use crate::orders::Orders;
 use crate::outcome::{OutputDone, RunOutcome, StageDone};
+use crate::rounds::RoundTable;
 use crate::shell::{Here, Places, Roles, Shell};
+use crate::sides::SideTable;
 use crate::streams::Streams;
 use crate::worker;
 use crate::{guard, measure, space};
 use mapfold_coord::events::{self, MemberUse, Outcome};
 use mapfold_coord::process::Process;
-use mapfold_coord::{Coordinator, Costs, JobEvent, JobId, MemberId, Policy, SplitId, StageId, StageSpec};
+use mapfold_coord::{Coordinator, Costs, Earlier, JobEvent, JobId, MemberId, Policy, SplitId, StageId, StageSpec};
 use mapfold_plan::exchange::Stored;
 use mapfold_plan::memory::StageMemory;
 use mapfold_plan::{Error, Kind, PartRecord, Plan, Reported, Result, Stage, StageKind};
+use mapfold_store::Loc;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -93,10 +96,27 @@ struct StageRun {
     id: StageId,
     /// What an earlier run has exchanged: of the map side of a durable exchange.
     pieces: Vec<Stored>,
+    /// What it has made: of a side.
+    made: BTreeMap<u64, String>,
+    /// It is done because those who read it are.
+    spared: bool,
     stage: Arc<dyn Stage>,
     role: Role,
     streams: Option<Arc<Streams>>,
     resumed: u64,
+}
+
+impl StageRun {
+    /// What is told when it is known to come.
+    fn planned(&self) -> JobEvent {
+        JobEvent::StagePlanned {
+            stage: self.id,
+            label: self.stage.label().to_string(),
+            splits: self.stage.domain().splits(),
+            already_done: self.resumed,
+            bytes_in: Some(self.stage.input_bytes()),
+        }
+    }
 }
 
 struct Run<'a> {
@@ -125,11 +145,12 @@ impl<'a> Run<'a> {
         }
         opts.check_size(plan)?;
         announce(opts, job_id);
-        let memory = plan_memory(&stages, opts)?;
+        let memory = plan_memory(plan, opts)?;
         planned(opts, &stages, &memory);
         let mut commit = Commit::open(plan, job_id, opts).map_err(Failed::of_output)?;
         let mut scratch = scratch(plan, opts, &commit.job().unwrap_or(job_id));
-        let ready = check_space(plan, &commit).and_then(|()| take_up(plan, opts, &memory, &mut commit, &scratch));
+        let ready =
+            check_space(plan, &commit, &scratch).and_then(|()| take_up(plan, opts, &memory, &mut commit, &scratch));
         match ready.and_then(|(stages, specs)| Ok((shell(opts, &stages, specs)?, stages))) {
             Ok((shell, stages)) => Ok(Run {
                 plan,
@@ -322,7 +343,7 @@ impl<'a> Run<'a> {
     fn outcome(self, began: Instant, outputs: Vec<OutputDone>) -> Result<RunOutcome> {
         let given_up: u64 = self.commit.outputs.values().map(|o| o.given_up.len() as u64).sum();
         let (mut stages, mut reports) = (Vec::new(), Vec::new());
-        for s in &self.stages {
+        for s in self.stages.iter().filter(|s| !self.shell.is_spared(s.id)) {
             let tally = self.shell.tally(s.id);
             if s.stage.kind() == StageKind::Report {
                 reports.push(reported(s.stage.as_ref(), &self.shell.made(s.id))?);
@@ -333,6 +354,7 @@ impl<'a> Run<'a> {
             };
             let (label, splits) = (s.stage.label().to_string(), s.stage.domain().splits());
             stages.push(StageDone {
+                number: s.id.0,
                 label,
                 splits,
                 resumed: s.resumed,
@@ -386,8 +408,9 @@ fn reported(stage: &dyn Stage, made: &BTreeMap<u64, String>) -> Result<Reported>
     Ok(Reported { name, values })
 }
 
-fn plan_memory(stages: &[Arc<dyn Stage>], opts: &RunOptions) -> Result<Vec<StageMemory>> {
-    stages.iter().map(|s| opts.budget().plan(s.as_ref(), opts.chunks)).collect()
+fn plan_memory(plan: &Plan, opts: &RunOptions) -> Result<Vec<StageMemory>> {
+    let budget = opts.budget().keeping(plan);
+    plan.stages().iter().map(|s| budget.plan(s.as_ref(), opts.chunks)).collect()
 }
 
 /// The coordinator of these stages, in its shell.
@@ -417,14 +440,23 @@ fn shell(opts: &RunOptions, stages: &[StageRun], specs: Vec<StageSpec>) -> Resul
     let known: Vec<Role> = stages.iter().map(|s| s.role).collect();
     let roles = move |stage: StageId| known[stage.0 as usize];
     let told = (Box::new(places) as Places, Box::new(roles) as Roles);
-    let shell = Shell::new(coordinator, streams, told, opts.events.clone()).of_job(opts.job);
+    let sides = SideTable::of(stages.iter().map(|s| (s.id, s.stage.as_ref())));
+    let mut rounds = RoundTable::of(stages.iter().map(|s| (s.id, s.stage.as_ref(), s.spared)));
+    stages.iter().filter(|s| s.stage.round().is_some()).for_each(|s| rounds.withhold(s.id, s.planned()));
+    let shell = Shell::new(coordinator, streams, told, opts.events.clone()).of_job(opts.job).with(sides, rounds);
     stages.iter().for_each(|s| shell.recall(s.role, s.pieces.clone()));
+    stages.iter().filter(|s| !s.made.is_empty()).for_each(|s| shell.recall_made(s.id, s.made.clone()));
     Ok(Arc::new(shell))
 }
 
-fn check_space(plan: &Plan, commit: &Commit) -> Result<()> {
-    let undecided = commit.outputs.values().filter(|_| !commit.is_decided());
-    space::check(plan.stores(), undecided.map(|o| (o.loc().clone(), o.bytes_left())))
+fn check_space(plan: &Plan, commit: &Commit, scratch: &Scratch) -> Result<()> {
+    if commit.is_decided() {
+        return Ok(());
+    }
+    let outputs = commit.outputs.values().map(|o| (o.loc().clone(), o.bytes_left()));
+    let stored = plan.stages().iter().filter_map(|s| s.stored().map(|f| f.bytes)).sum::<u64>();
+    let blocks = (Loc::local(scratch.path()), stored);
+    space::check(plan.stores(), outputs.chain((stored > 0).then_some(blocks)))
 }
 
 /// Every part of an output, those of an earlier run included, ascending by split.
@@ -475,7 +507,7 @@ fn take_up(
         let id = StageId(i as u32);
         let mut spec = StageSpec::new(id, stage.domain().splits());
         spec.costs = opts.shuffle.map_or(Costs::Uniform, |seed| shuffled(seed + i as u64, spec.splits));
-        let (mut streams, mut pieces) = (None, Vec::new());
+        let (mut streams, mut pieces, mut made) = (None, Vec::new(), BTreeMap::new());
         if opts.needs_mesh(plan) {
             (spec.kind, spec.owned) = kinds[i];
         }
@@ -485,32 +517,47 @@ fn take_up(
         } else if let Some(output) = commit.outputs.get_mut(&i) {
             streams = Some(Arc::new(output.streams(memory.held)?));
             spec.earlier = output.done();
+        } else if let Some(side) = commit.sides.remove(&i) {
+            (spec.earlier, made) = side;
+        } else if let Some(file) = stage.stored() {
+            let there = std::fs::metadata(scratch.path().join(&file.name)).is_ok_and(|m| m.len() == file.len);
+            spec.earlier = if there { commit.exchanged.take(id, scratch.path()).0 } else { Earlier::default() };
         } else if opts.is_durable() {
             (spec.earlier, pieces) = commit.exchanged.take(id, scratch.path());
         }
         let resumed = spec.earlier.done.len() as u64;
-        opts.events.emit(&JobEvent::StagePlanned {
-            stage: id,
-            label: stage.label().to_string(),
-            splits: spec.splits,
-            already_done: resumed,
-            bytes_in: Some(stage.input_bytes()),
-        });
-        runs.push(StageRun { id, stage: stage.clone(), role: roles[i], streams, resumed, pieces });
+        let (stage, role) = (stage.clone(), roles[i]);
+        let run = StageRun { id, stage, role, streams, resumed, pieces, made, spared: false };
+        // Of rounds only the first is sure to come.
+        if run.stage.round().is_none_or(|r| r.number == 1) {
+            opts.events.emit(&run.planned());
+        }
+        runs.push(run);
         specs.push(spec);
     }
-    spare_exchanges(&runs, &mut specs);
+    spare_exchanges(&mut runs, &mut specs);
     Ok((runs, specs))
 }
 
-/// The map side of an exchange whose readers are all complete has nothing left to do. Readers come after it.
-fn spare_exchanges(runs: &[StageRun], specs: &mut [StageSpec]) {
-    for (i, run) in runs.iter().enumerate().rev() {
-        let Some(exchange) = run.role.maps else { continue };
+/// The map side of an exchange whose readers are all complete has nothing left to do, nor has a stage that stores blocks
+/// for such. Readers come after it.
+fn spare_exchanges(runs: &mut [StageRun], specs: &mut [StageSpec]) {
+    for i in (0..runs.len()).rev() {
+        let run = &runs[i];
+        let (maps, stored) = (run.role.maps, run.stage.stored().map(|f| f.file));
+        if maps.is_none() && stored.is_none() {
+            continue;
+        }
+        let reads = |r: &StageRun| {
+            let needs =
+                |file| r.stage.needs(&r.stage.domain().place(0)).is_ok_and(|n| n.iter().any(|n| n.file == file));
+            maps.is_some() && r.role.reduces == maps || stored.is_some_and(needs)
+        };
         let complete = |spec: &StageSpec| (spec.earlier.done.len() + spec.earlier.skipped.len()) as u64 == spec.splits;
-        let mut readers = runs.iter().zip(&*specs).filter(|(r, _)| r.role.reduces == Some(exchange));
+        let mut readers = runs.iter().zip(&*specs).filter(|(r, _)| reads(r));
         if readers.all(|(_, spec)| complete(spec)) {
             specs[i].earlier.done = (0..specs[i].splits).map(SplitId).collect();
+            runs[i].spared = true;
         }
     }
 }

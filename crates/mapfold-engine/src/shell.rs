@@ -8,6 +8,8 @@ use crate::failure::{Failed, with_log};
 use crate::groups::Role;
 use crate::link::{At, Cause, Control, Made, Mail, Post, Said, Vitals, unpack};
 use crate::measure::Moment;
+use crate::rounds::{After, RoundTable};
+use crate::sides::SideTable;
 use crate::streams::{Placed, Streams};
 use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId};
 use mapfold_coord::{Attempt, Counters, JobId, PartRecord, PhaseTimes, Seat, SplitId, StageId};
@@ -56,6 +58,10 @@ struct Inner {
     tally: BTreeMap<StageId, Tally>,
     /// What the splits of each stage have made, packed.
     made: BTreeMap<StageId, BTreeMap<u64, String>>,
+    sides: SideTable,
+    rounds: RoundTable,
+    /// Stages that were found done, and whose consequences are still to be drawn.
+    ended: Vec<StageId>,
 }
 
 /// The label of a stage and the place of a split, for people.
@@ -100,6 +106,9 @@ impl Shell {
             failure: None,
             tally: BTreeMap::new(),
             made: BTreeMap::new(),
+            sides: SideTable::default(),
+            rounds: RoundTable::default(),
+            ended: Vec::new(),
         };
         Shell { inner: Mutex::new(inner), failed: AtomicBool::new(false), places, roles, events, began: Instant::now() }
     }
@@ -123,6 +132,25 @@ impl Shell {
         }
     }
 
+    /// Sides are kept for the stages that come, and rounds followed.
+    #[must_use]
+    pub fn with(self, sides: SideTable, rounds: RoundTable) -> Shell {
+        let mut inner = self.lock();
+        (inner.sides, inner.rounds) = (sides, rounds);
+        drop(inner);
+        self
+    }
+
+    /// Whether nobody works on a stage, because nothing is left for it to do.
+    pub fn is_spared(&self, stage: StageId) -> bool {
+        self.lock().rounds.is_spared(stage)
+    }
+
+    /// What an earlier run had made of a stage.
+    pub fn recall_made(&self, stage: StageId, made: BTreeMap<u64, String>) {
+        self.lock().made.insert(stage, made);
+    }
+
     /// A member's mail goes there from now on. A solo member gets suspects only.
     pub fn enrol(&self, member: MemberId, solo: bool, post: Arc<dyn Post>) {
         let mut inner = self.lock();
@@ -132,6 +160,7 @@ impl Shell {
         if self.has_failed() {
             post.post(Mail::Stop);
         }
+        inner.sides.tell(&*post);
         inner.boxes.insert(member, post);
     }
 
@@ -185,6 +214,24 @@ impl Shell {
                 self.tell(Event::Heartbeat { member, at_ms: self.now_ms() });
             }
         }
+    }
+
+    fn settle_round(&self, inner: &mut Inner, stage: StageId) -> Result<(), Error> {
+        if let Some(from) = inner.rounds.reads(stage) {
+            inner.pieces.remove(&from); // Nobody reads them again.
+        }
+        match inner.rounds.done(stage, &inner.coord)? {
+            After::Nothing => {}
+            After::Next(plan) => plan.iter().for_each(|e| self.events.emit(e)),
+            After::Settled(spared, mail) => {
+                inner.post_all(&mail);
+                for stage in spared {
+                    let told = self.carry_out(inner, Event::Spared { stage });
+                    told.iter().for_each(|e| self.events.emit(e));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// A member is not wanted any more: it goes when it has finished what it holds.
@@ -249,8 +296,23 @@ impl Shell {
 
     /// Tells the coordinator and carries out what it answers.
     pub fn tell(&self, event: Event) {
-        let told = self.carry_out(&mut self.lock(), event);
+        let mut inner = self.lock();
+        let told = self.carry_out(&mut inner, event);
+        let settled = self.settle(&mut inner);
+        drop(inner);
         told.iter().for_each(|e| self.events.emit(e));
+        settled.unwrap_or_else(|e| self.fail(e.into()));
+    }
+
+    /// Draws the consequences of stages that are done, once all that they made is kept.
+    fn settle(&self, inner: &mut Inner) -> Result<(), Error> {
+        while let Some(stage) = inner.ended.pop() {
+            self.settle_round(inner, stage).map_err(|e| e.at_stage((self.places)(stage, SplitId(0)).0))?;
+            let told = inner.sides.done(stage, inner.made.get(&stage));
+            let mail = told.map_err(|e| e.at_stage((self.places)(stage, SplitId(0)).0))?;
+            mail.iter().for_each(|m| inner.post_all(m));
+        }
+        Ok(())
     }
 
     /// Grants an attempt that does not wait for the word, so none is sent.
@@ -282,13 +344,14 @@ impl Shell {
         let counts = !before || !inner.coord.grants(); // Without grants, whatever comes is counted.
         let counted = counts && inner.coord.is_done(stage, split);
         let kept = if counted { inner.keep((self.roles)(stage), at, made.data, &made.times) } else { Ok(()) };
+        let settled = kept.and_then(|()| self.settle(&mut inner));
         drop(inner);
         if counted {
             let (times, bytes_in, bytes_out) = (made.times, made.bytes_in, made.bytes_out);
             self.events.emit(&JobEvent::SplitDone { stage, split, attempt, member, times, bytes_in, bytes_out });
         }
         told.iter().for_each(|e| self.events.emit(e));
-        kept.unwrap_or_else(|e| self.fail(Failed::internal(e)));
+        settled.unwrap_or_else(|e| self.fail(e.into()));
     }
 
     /// An attempt failed; the error is kept with all it says, for the one that ends the job.
@@ -356,6 +419,10 @@ impl Shell {
                 tally.span.1 = Some(now);
                 let seconds = tally.span.0.map_or(0.0, |from| from.until(now).wall);
                 inner.post_all(&Mail::StageDone(stage));
+                inner.ended.push(stage);
+                if inner.rounds.is_unheard_of(stage) {
+                    return None;
+                }
                 Some(JobEvent::StageDone { stage, seconds })
             }
             Action::JobFailed { at, failure } => {
@@ -462,6 +529,7 @@ impl Inner {
         let tally = self.tally.entry(stage).or_default();
         *tally = Tally { retries: tally.retries, span: tally.span, ..Tally::default() };
         self.made.remove(&stage);
+        self.rounds.begin_again(stage);
         self.asked.retain(|at, _| at.stage != stage);
     }
 
@@ -491,7 +559,11 @@ impl Inner {
     fn pieces_for(&self, role: Role, split: SplitId) -> Vec<Stored> {
         let Some(exchange) = role.reduces else { return Vec::new() };
         let partition = u32::try_from(split.0).unwrap_or(u32::MAX);
-        self.pieces.get(&exchange).and_then(|parts| parts.get(&partition)).cloned().unwrap_or_default()
+        self.pieces
+            .get(&self.rounds.source(exchange))
+            .and_then(|parts| parts.get(&partition))
+            .cloned()
+            .unwrap_or_default()
     }
 
     fn post(&self, member: MemberId, mail: Mail) {

@@ -137,7 +137,12 @@ impl Source {
                 }
                 self.want();
             }
-            Mail::StageDone(stage) if stage == self.id() => self.over = true,
+            Mail::Side(number, values) => self.member.sides.put(number, values),
+            Mail::Settled { read, from } => self.member.hub.settle(read, from),
+            Mail::StageDone(stage) if stage == self.id() => {
+                self.over = true;
+                self.stage.stage.round().iter().for_each(|round| self.member.hub.round_done(round.from));
+            }
             Mail::Stop => self.over = true,
             _ => {}
         }
@@ -173,6 +178,15 @@ impl Source {
                 made.data = pack(&values);
                 self.done(at, made);
             }
+            Outcome::Made(Product::Side(values), mut made) => {
+                made.data = pack(&values);
+                self.done(at, made);
+            }
+            // They are in their file; the log knows it as a product without pieces of its own.
+            Outcome::Made(Product::Blocks(_), mut made) => {
+                made.data = pack(&Vec::<Stored>::new());
+                self.done(at, made);
+            }
             // All pieces are in files: their places are the product, and whoever reduces them reads them there.
             Outcome::Made(Product::Records(pieces), mut made) if self.member.durable => {
                 made.data = pack(&pieces.iter().filter_map(Piece::stored).collect::<Vec<_>>());
@@ -199,7 +213,7 @@ impl Source {
         let Some((product, made)) = self.products.remove(&at) else { return };
         match product {
             Product::Records(pieces) => self.outbox.borrow_mut().put(at, made, pieces),
-            Product::Values(_) => {} // These ask nobody.
+            Product::Values(_) | Product::Side(_) | Product::Blocks(_) => {} // These ask nobody.
             Product::Part(part) => {
                 self.storing.insert(at, made);
                 self.write(at, part, offsets);

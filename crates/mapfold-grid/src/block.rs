@@ -197,7 +197,19 @@ impl<T: Pixel> Block<T> {
 
     /// Each value by itself, every band alike. `f` is not called for invalid values.
     pub fn values<U: Pixel>(&self, f: impl Fn(T) -> U) -> Block<U> {
-        let one = |b: usize| self.clone_band(b).pixels(|[v]| f(v));
+        self.band_values(|_, v| f(v))
+    }
+
+    /// Each value by itself, with the number of its band (from 0). `f` is not called for invalid values.
+    ///
+    /// ```
+    /// # use mapfold_grid::*; use std::sync::Arc;
+    /// let grid = Arc::new(GeoBox::plain(Shape { rows: 1, cols: 2 }));
+    /// let b = Block::new(grid.clone(), grid.shape.window(), 2, vec![1u8, 2, 3, 4]).unwrap();
+    /// assert_eq!(b.band_values(|band, v| v * [1, 10][band]).into_data(), [1, 2, 30, 40]);
+    /// ```
+    pub fn band_values<U: Pixel>(&self, f: impl Fn(usize, T) -> U) -> Block<U> {
+        let one = |b: usize| self.clone_band(b).pixels(|[v]| f(b, v));
         Block::stack((0..self.bands).map(one).collect())
     }
 

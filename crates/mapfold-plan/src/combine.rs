@@ -52,6 +52,17 @@ pub trait Combine<V>: Default + Serialize + DeserializeOwned + Clone + Send + 's
     type Out;
     /// Takes one value in.
     fn add(&mut self, value: V);
+    /// Takes many values in; `ok` has one byte for each, 0 leaves it out. For combiners that can do better than one by
+    /// one; it must be the same.
+    fn add_all(&mut self, values: &[V], ok: Option<&[u8]>)
+    where
+        V: Copy,
+    {
+        match ok {
+            None => values.iter().for_each(|v| self.add(*v)),
+            Some(ok) => values.iter().zip(ok).filter(|(_, ok)| **ok != 0).for_each(|(v, _)| self.add(*v)),
+        }
+    }
     /// Takes in all that another one has taken in.
     fn merge(&mut self, other: Self);
     /// The result.
@@ -179,6 +190,9 @@ impl<V: Pixel> Combine<V> for Moments {
     fn add(&mut self, value: V) {
         Moments::add(self, value);
     }
+    fn add_all(&mut self, values: &[V], ok: Option<&[u8]>) {
+        self.add_block(values, ok);
+    }
     fn merge(&mut self, other: Moments) {
         Moments::merge(self, &other);
     }
@@ -275,6 +289,12 @@ macro_rules! tuples {
             type Out = ($($m::Out,)*);
             fn add(&mut self, value: V) {
                 $( self.$i.add(value.clone()); )*
+            }
+            fn add_all(&mut self, values: &[V], ok: Option<&[u8]>)
+            where
+                V: Copy,
+            {
+                $( self.$i.add_all(values, ok); )*
             }
             fn merge(&mut self, other: Self) {
                 $( self.$i.merge(other.$i); )*

@@ -1,9 +1,10 @@
 //! What a node may use while it computes: fetched bytes, room to reuse, the clock, counters.
 
 use crate::exchange::Exchanging;
-use crate::{Clock, Error, FileId, PartFolder, Phase, Result};
+use crate::{Clock, Error, FileId, PartFolder, Phase, Result, ScratchFiles, Sides};
 use bytes::Bytes;
 use std::any::{Any, TypeId};
+use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -32,11 +33,13 @@ pub struct Cx<'a> {
     fetched: RefCell<Arc<dyn FetchedFiles>>,
     exchanging: RefCell<Arc<Exchanging>>,
     rooms: &'a RefCell<HashMap<TypeId, Box<dyn Any>>>,
-    counters: RefCell<BTreeMap<&'static str, u64>>,
+    counters: RefCell<BTreeMap<Cow<'static, str>, u64>>,
     template: bool,
     split: Cell<u64>,
     order: RefCell<Vec<u8>>,
     parts: RefCell<Option<Arc<dyn PartFolder>>>,
+    sides: RefCell<Arc<Sides>>,
+    scratch: RefCell<Option<Arc<dyn ScratchFiles>>>,
     /// Where the time goes.
     pub clock: Clock,
 }
@@ -53,6 +56,8 @@ impl<'a> Cx<'a> {
             split: Cell::new(0),
             order: RefCell::default(),
             parts: RefCell::default(),
+            sides: RefCell::default(),
+            scratch: RefCell::default(),
             clock: Clock::default(),
         }
     }
@@ -123,6 +128,26 @@ impl<'a> Cx<'a> {
         self.parts.borrow().clone().ok_or_else(|| Error::job("this stage has no place for files of parts"))
     }
 
+    /// The engine hands over the sides that have come.
+    pub fn set_sides(&self, sides: Arc<Sides>) {
+        *self.sides.borrow_mut() = sides;
+    }
+
+    /// The sides that have come.
+    pub(crate) fn sides(&self) -> Arc<Sides> {
+        self.sides.borrow().clone()
+    }
+
+    /// The engine says where the run's own files are.
+    pub fn set_scratch_files(&self, files: Arc<dyn ScratchFiles>) {
+        *self.scratch.borrow_mut() = Some(files);
+    }
+
+    /// The run's own files.
+    pub(crate) fn scratch_files(&self) -> Result<Arc<dyn ScratchFiles>> {
+        self.scratch.borrow().clone().ok_or_else(|| Error::job("there is no scratch folder here"))
+    }
+
     /// Room of type `R` that this thread keeps from split to split.
     pub fn with_room<R: Default + 'static, O>(&self, f: impl FnOnce(&mut R) -> O) -> O {
         let kept = self.rooms.borrow_mut().remove(&TypeId::of::<R>());
@@ -133,12 +158,12 @@ impl<'a> Cx<'a> {
     }
 
     /// Adds to a counter; it counts only if this attempt is committed.
-    pub fn count(&self, name: &'static str, n: u64) {
-        *self.counters.borrow_mut().entry(name).or_default() += n;
+    pub fn count(&self, name: impl Into<Cow<'static, str>>, n: u64) {
+        *self.counters.borrow_mut().entry(name.into()).or_default() += n;
     }
 
     /// The counters of this attempt.
-    pub fn take_counters(&self) -> BTreeMap<&'static str, u64> {
+    pub fn take_counters(&self) -> BTreeMap<Cow<'static, str>, u64> {
         std::mem::take(&mut self.counters.borrow_mut())
     }
 

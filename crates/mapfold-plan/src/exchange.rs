@@ -53,4 +53,5 @@ pub use output::MapOutput;
 pub use partition::{Partitioner, RangePartitioner, seeded_picks};
 pub use raw::{Emit, RawCombiner, Shuffled};
 pub use segment::{MAX_ITEM, Origin, Segment, SegmentBuf};
+pub(crate) use stage::{MapSide, Spread, close, reduce_side};
 pub use store::{Exchanging, NoStore, Piece, PieceAt, SegmentStore, Stored};

@@ -26,7 +26,7 @@ pub struct Explain {
 pub struct StageExplained {
     /// Label with the line in the user's source.
     pub label: String,
-    /// `output`, `exchange`, `report`.
+    /// `output`, `exchange`, `report`, `side`, `blocks`.
     pub kind: &'static str,
     /// Steps from the sources on.
     pub steps: Vec<crate::Step>,
@@ -46,8 +46,14 @@ pub struct StageExplained {
     pub output: Option<OutputExplained>,
     /// Predicted peak in bytes while this stage runs.
     pub peak_bytes: u64,
+    /// How often it is done at most, where it is a round: each time from what the one before has left.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<u32>,
     /// Of it, one window's values.
     pub window_bytes: u64,
+    /// Bytes of blocks that it keeps in the scratch folder for later stages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stored_bytes: Option<u64>,
     /// Of it, what an exchange may hold before it spills; none without an exchange.
     pub exchange: Option<ExchangeExplained>,
 }
@@ -81,24 +87,32 @@ pub struct OutputExplained {
 /// # Errors
 /// When it does not fit into memory.
 pub fn explain(plan: &Plan, budget: Budget, chunks: Chunks, params: &serde_json::Value) -> Result<Explain> {
+    let budget = budget.keeping(plan);
     let mut stages = Vec::new();
     for stage in plan.stages() {
+        if stage.round().is_some_and(|r| r.number > 1) {
+            continue; // As the first, which says how many there may be.
+        }
         let memory = budget.plan(stage.as_ref(), chunks)?;
         stages.push(told(stage.as_ref(), &memory)?);
     }
     let repeats = stages.iter().filter(|s| s.repeat_factor >= MANY).map(StageExplained::repeats);
+    let recomputed = stages.iter().filter(|s| s.recompute_factor >= COSTLY).map(StageExplained::recomputed);
     Ok(Explain {
         predicted_peak_bytes: stages.iter().map(|s| s.peak_bytes).max().unwrap_or(crate::memory::BASE),
         memory_limit_bytes: budget.limit,
         threads: budget.threads,
         fingerprint: format!("{:032x}", plan.fingerprint(params)),
-        warnings: plan.warnings().into_iter().chain(repeats).collect(),
+        warnings: plan.warnings().into_iter().chain(repeats).chain(recomputed).collect(),
         stages,
     })
 }
 
 /// Repeated decoding from here on is worth a warning.
 const MANY: f64 = 1.5;
+
+/// So much computed again is worth keeping blocks instead.
+const COSTLY: f64 = 2.0;
 
 /// Bytes that the windows of a split need, one by one, over those that the split needs.
 fn repeat_factor(stage: &dyn crate::Stage, split: &Place, windows: &[Place]) -> Result<f64> {
@@ -122,6 +136,8 @@ fn told(stage: &dyn crate::Stage, memory: &StageMemory) -> Result<StageExplained
             StageKind::Output => "output",
             StageKind::Exchange { .. } => "exchange",
             StageKind::Report => "report",
+            StageKind::Blocks => "blocks",
+            StageKind::Side { .. } => "side",
         },
         steps: stage.steps(),
         splits: domain.splits(),
@@ -135,6 +151,8 @@ fn told(stage: &dyn crate::Stage, memory: &StageMemory) -> Result<StageExplained
         }),
         peak_bytes: memory.peak,
         window_bytes: memory.window,
+        rounds: stage.round().map(|r| r.limit),
+        stored_bytes: stage.stored().map(|f| f.bytes),
         exchange: (memory.exchange.waiting > 0).then_some(ExchangeExplained {
             map_bytes: memory.exchange.map,
             waiting_bytes: memory.exchange.waiting,
@@ -169,6 +187,11 @@ impl StageExplained {
         format!("{}: {what} (--chunks auto or native, or more memory)", self.label)
     }
 
+    fn recomputed(&self) -> String {
+        let what = format!("halos have source pixels computed {:.1} times", self.recompute_factor);
+        format!("{}: {what} (materialise() before the last halo, a larger --tile, or --chunks auto)", self.label)
+    }
+
     fn text(&self, number: usize) -> String {
         let mut out = format!("stage {number}   {}\n", self.label);
         for step in &self.steps {
@@ -190,6 +213,15 @@ impl StageExplained {
         if let Some(e) = &self.exchange {
             let (map, waiting, reduce) = (bytes(e.map_bytes), bytes(e.waiting_bytes), bytes(e.reduce_bytes));
             out += &format!("  records {map} a split, {waiting} waiting, {reduce} a partition; beyond it to files\n");
+        }
+        if let Some(rounds) = self.rounds {
+            out += &format!("  rounds  at most {rounds}, each an exchange of all states\n");
+        }
+        if let Some(stored) = self.stored_bytes {
+            out += &format!("  blocks  {} in the scratch folder until the run ends\n", bytes(stored));
+        }
+        if self.kind == "side" {
+            out += &format!("  side    at most {}, kept by every process from here on\n", bytes(crate::MOST_SIDE));
         }
         out += &format!("  memory  {} a window, peak {}\n", bytes(self.window_bytes), bytes(self.peak_bytes));
         out

@@ -76,9 +76,9 @@ impl<T: 'static> Flow<T> {
     /// must not depend on `--chunks` or memory. For single pixels use [`mapfold_grid::Block::mask`].
     #[track_caller]
     pub fn filter(self, keep: impl Fn(&T) -> bool + Send + Sync + 'static) -> Flow<T> {
-        let kept = move |v, template, emit: &mut dyn FnMut(T) -> Result<()>| {
+        let kept = move |v, cx: &Cx<'_>, emit: &mut dyn FnMut(T) -> Result<()>| {
             // The template is kept whatever the closure says: the header needs a block to look at.
-            if keep(&v) || template { emit(v) } else { Ok(()) }
+            if keep(&v) || cx.is_template() { emit(v) } else { Ok(()) }
         };
         self.chain("filter", label(Location::caller()), false, kept)
     }
@@ -107,16 +107,16 @@ impl<T: 'static> Flow<T> {
         Flow { node: Arc::new(fold), plan: self.plan }
     }
 
-    fn link<U: 'static, F>(self, what: &'static str, at: String, f: F) -> Flow<U>
+    pub(crate) fn link<U: 'static, F>(self, what: &'static str, at: String, f: F) -> Flow<U>
     where
-        F: Fn(T, bool, &mut dyn FnMut(U) -> Result<()>) -> Result<()> + Send + Sync + 'static,
+        F: Fn(T, &Cx<'_>, &mut dyn FnMut(U) -> Result<()>) -> Result<()> + Send + Sync + 'static,
     {
         self.chain(what, at, true, f)
     }
 
     fn chain<U: 'static, F>(self, what: &'static str, at: String, cuttable: bool, f: F) -> Flow<U>
     where
-        F: Fn(T, bool, &mut dyn FnMut(U) -> Result<()>) -> Result<()> + Send + Sync + 'static,
+        F: Fn(T, &Cx<'_>, &mut dyn FnMut(U) -> Result<()>) -> Result<()> + Send + Sync + 'static,
     {
         let link = Link { inner: self.node, f, what, at, cuttable, heft: AtomicU64::new(0) };
         Flow { node: Arc::new(link), plan: self.plan }
@@ -155,7 +155,7 @@ struct Link<T, F> {
 
 impl<T: 'static, U: 'static, F> Node<U> for Link<T, F>
 where
-    F: Fn(T, bool, &mut dyn FnMut(U) -> Result<()>) -> Result<()> + Send + Sync,
+    F: Fn(T, &Cx<'_>, &mut dyn FnMut(U) -> Result<()>) -> Result<()> + Send + Sync,
 {
     fn domain(&self) -> &Domain {
         self.inner.domain()
@@ -164,7 +164,7 @@ where
     fn eval(&self, at: &Place, cx: &Cx<'_>, emit: &mut dyn FnMut(U) -> Result<()>) -> Result<()> {
         self.inner.eval(at, cx, &mut |v| {
             let before = cx.clock.enter(Phase::Compute);
-            let done = (self.f)(v, cx.is_template(), &mut |u| {
+            let done = (self.f)(v, cx, &mut |u| {
                 if cx.is_template() {
                     self.heft.fetch_max(template::heft(&u), Relaxed);
                 }

@@ -23,20 +23,24 @@ pub mod exact;
 pub mod exchange;
 pub mod explain;
 mod flow;
+mod fold_all;
 mod fold_splits;
 mod group;
 pub mod growth;
 mod halo;
 mod hash;
 mod inputs;
+mod iterate;
 mod key;
 pub mod memory;
 mod node;
 mod plan;
 mod report;
+mod side;
 mod sink;
 mod stack;
 mod stage;
+mod stored;
 mod template;
 mod union;
 
@@ -49,14 +53,17 @@ pub use exchange::{Keyed, RangePartitioner, Values};
 pub use flow::Flow;
 pub use group::{Grouped, Over, PlannedKey, Tile, Time};
 pub use hash::{FileHash, hash64, redacted};
+pub use iterate::{Heard, Round, Rounds, Say};
 pub use key::{Key, decode_keys, encode_keys, partition_of};
 pub use node::{FileId, Need, Node, Step};
 pub use plan::{Answer, FileEntry, Plan, PlanOptions, StageId};
 pub use report::Reported;
+pub use side::{MOST_SIDE, Side, Sides, gathered};
 pub use sink::{
     Assignment, FinishCx, Output, OutputShape, Part, PartFile, PartFolder, PartRecord, PartWriter, Sink, SinkInput,
     SinkRun, StoredSegment, Units,
 };
 pub use stack::Stack;
 pub use stage::{Fetch, Product, Stage, StageKind};
+pub use stored::{ScratchFiles, StoredFile};
 pub use template::panic_text;

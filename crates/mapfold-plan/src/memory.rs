@@ -9,7 +9,8 @@
 //! What is counted here is what the engine allows, with windows, tiles and parts as large as they are in this image.
 //! Parts count as if nothing compressed: an image of one value needs less than is said here.
 
-use crate::{Cut, Domain, Error, Load, Place, Result, Stage, StageKind};
+use crate::side::KEPT_OF_A_SIDE;
+use crate::{Cut, Domain, Error, Load, Place, Plan, Result, Stage, StageKind};
 use mapfold_grid::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,8 @@ pub struct Budget {
     pub threads: u64,
     /// Whether records of an exchange go through files: none wait in memory, and whoever reduces them reads them.
     pub files: bool,
+    /// Bytes that the process keeps from stage to stage: sides.
+    pub kept: u64,
 }
 
 /// How `--chunks` asks for windows.
@@ -106,9 +109,26 @@ fn roomy(bytes: u64) -> u64 {
 }
 
 impl Budget {
+    /// A budget of so many bytes for so many compute threads.
+    pub fn new(limit: u64, threads: u64) -> Budget {
+        Budget { limit, threads, files: false, kept: 0 }
+    }
+
+    /// The same for a process whose exchanges go through files, or not.
+    #[must_use]
+    pub fn through_files(self, files: bool) -> Budget {
+        Budget { files, ..self }
+    }
+
+    /// The same for a process that runs this plan, and keeps what its stages leave to later ones.
+    #[must_use]
+    pub fn keeping(self, plan: &Plan) -> Budget {
+        Budget { kept: u64::from(plan.sides()) * KEPT_OF_A_SIDE, ..self }
+    }
+
     /// A share of what is left after the base.
     fn share(&self, percent: u64) -> u64 {
-        self.limit.saturating_sub(BASE) * percent / 100
+        self.limit.saturating_sub(BASE + self.kept) * percent / 100
     }
 
     /// What parts may hold that wait for their turn: half a part a thread lets one split take half as long again as
@@ -163,7 +183,7 @@ impl Budget {
         // What the splits and an earlier unit used and freed is not all used again.
         let finish = out.map_or(0, |o| o.finish_bytes(self.threads));
         let kept = running * (window + writer + fetch) + finish / (2 * self.threads.max(1));
-        let peak = BASE + busy.max(if finish > 0 { kept + finish } else { 0 });
+        let peak = BASE + self.kept + busy.max(if finish > 0 { kept + finish } else { 0 });
         Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, exchange, peak })
     }
 

@@ -28,6 +28,8 @@ pub struct FileEntry {
     pub loc: Loc,
     /// Its size and version when the plan was made.
     pub info: ObjectInfo,
+    /// Its name in the scratch folder, when the run makes it.
+    pub made: Option<String>,
 }
 
 /// One recorded planning answer: what was asked, and what was found.
@@ -49,6 +51,7 @@ struct State {
     replay: Option<std::vec::IntoIter<Answer>>,
     stages: Vec<Arc<dyn Stage>>,
     exchanges: Vec<u32>,
+    sides: u32,
     warnings: Vec<String>,
     fault: Option<Error>,
     settings: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
@@ -161,9 +164,20 @@ impl Plan {
         let next = s.files.len();
         let id = *s.numbers.entry(loc.clone()).or_insert(next);
         if id == next {
-            s.files.push(FileEntry { loc: loc.clone(), info: info.clone() });
+            s.files.push(FileEntry { loc: loc.clone(), info: info.clone(), made: None });
         }
         FileId(id as u32)
+    }
+
+    /// Registers a file that the run makes in its scratch folder: its number and name. `describe` gives name and length
+    /// from a number that no other one has.
+    pub(crate) fn scratch_file(&self, describe: impl FnOnce(usize) -> (String, u64)) -> (FileId, String) {
+        let mut s = self.state();
+        let (name, size) = describe(s.files.iter().filter(|f| f.made.is_some()).count());
+        let loc = Loc::local(&name); // In a folder that the run will know.
+        let info = ObjectInfo { size, etag: None, modified_ms: None };
+        s.files.push(FileEntry { loc, info, made: Some(name.clone()) });
+        (FileId(s.files.len() as u32 - 1), name)
     }
 
     /// Every file of the plan, by number.
@@ -205,6 +219,23 @@ impl Plan {
     /// Partitions of every exchange.
     pub fn exchanges(&self) -> Vec<u32> {
         self.state().exchanges.clone()
+    }
+
+    /// Registers a side: its number.
+    pub(crate) fn open_side(&self) -> u32 {
+        let mut s = self.state();
+        s.sides += 1;
+        s.sides - 1
+    }
+
+    /// Number of sides.
+    pub fn sides(&self) -> u32 {
+        self.state().sides
+    }
+
+    /// Whether both are handles on one plan.
+    pub(crate) fn is(&self, other: &Plan) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Tells the user something once the run starts; each text once.

@@ -3,7 +3,7 @@
 use crate::exchange::Piece;
 use crate::node::{Need, Node, Step};
 use crate::sink::{Output, Part, Sink, SinkInput, SinkRun};
-use crate::{Cut, Cx, Domain, Error, Flow, Load, Phase, Place, Result, StageId, template};
+use crate::{Cut, Cx, Domain, Error, Flow, Load, Phase, Place, Result, Round, StageId, StoredFile, template};
 use mapfold_store::Loc;
 use std::sync::Arc;
 
@@ -21,6 +21,15 @@ pub enum StageKind {
     },
     /// A small result, kept in the order of the splits.
     Report,
+    /// Blocks in a file of the scratch folder, for later stages.
+    Blocks,
+    /// A small result that later stages use.
+    Side {
+        /// Which side of the plan.
+        number: u32,
+        /// It is one value, no list.
+        single: bool,
+    },
 }
 
 /// What one attempt at a split made.
@@ -31,6 +40,10 @@ pub enum Product {
     Records(Vec<Piece>),
     /// Values of a report, as JSON texts, each with its rank ([`Cx::order`]).
     Values(Vec<(Vec<u8>, String)>),
+    /// Blocks, in their file already: so many bytes.
+    Blocks(u64),
+    /// Values of a side, as postcard bytes, each with its rank.
+    Side(Vec<(Vec<u8>, Vec<u8>)>),
 }
 
 impl Product {
@@ -39,6 +52,8 @@ impl Product {
         match self {
             Product::Part(p) => p.segments.iter().map(|(_, b)| b.len()).sum::<usize>() as u64 + p.meta.len() as u64,
             Product::Records(pieces) => pieces.iter().map(Piece::len).sum(),
+            Product::Blocks(bytes) => *bytes,
+            Product::Side(v) => v.iter().map(|(rank, value)| rank.len() + value.len()).sum::<usize>() as u64,
             Product::Values(v) => v.iter().map(|(rank, text)| rank.len() + text.len()).sum::<usize>() as u64,
         }
     }
@@ -76,6 +91,14 @@ pub trait Stage: Send + Sync {
     }
     /// How much the splits put in all, for stages before an exchange that have an estimate.
     fn load(&self) -> Option<Load> {
+        None
+    }
+    /// The file of its blocks, for stages that store them.
+    fn stored(&self) -> Option<&StoredFile> {
+        None
+    }
+    /// Which round it is, for stages that are one.
+    fn round(&self) -> Option<&Round> {
         None
     }
     /// The name of the report, for stages that give one.
@@ -144,6 +167,19 @@ fn check_place(plan: &crate::Plan, loc: &Loc) -> Result<()> {
 /// What every stage answers that ends a chain: what its last `node` says, and one more step.
 macro_rules! end_of_a_chain {
     ($self:ident, $what:expr) => {
+        $crate::stage::end_of_a_chain!($self, $what, cuttable: true);
+    };
+    ($self:ident, $what:expr, cuttable: $cuttable:literal) => {
+        $crate::stage::end_of_a_chain!($self, $what, except memory, cuttable: $cuttable);
+
+        fn memory(&self, at: &$crate::Place) -> u64 {
+            self.node.memory(at)
+        }
+    };
+    ($self:ident, $what:expr, except memory) => {
+        $crate::stage::end_of_a_chain!($self, $what, except memory, cuttable: true);
+    };
+    ($self:ident, $what:expr, except memory, cuttable: $cuttable:literal) => {
         fn label(&self) -> &str {
             &self.label
         }
@@ -160,7 +196,7 @@ macro_rules! end_of_a_chain {
         }
 
         fn cuttable(&self) -> bool {
-            self.node.cuttable()
+            $cuttable && self.node.cuttable()
         }
 
         fn input_bytes(&self) -> u64 {
@@ -173,10 +209,6 @@ macro_rules! end_of_a_chain {
 
         fn needs(&self, at: &$crate::Place) -> $crate::Result<Vec<$crate::Need>> {
             $crate::stage::sorted_needs(self.node.as_ref(), at)
-        }
-
-        fn memory(&self, at: &$crate::Place) -> u64 {
-            self.node.memory(at)
         }
     };
 }

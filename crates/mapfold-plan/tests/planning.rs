@@ -121,7 +121,11 @@ fn a_union_numbers_its_flows_and_keeps_their_places() {
         *pixels.entry(number).or_insert(0) += count;
     }
     assert_eq!(pixels.into_values().collect::<Vec<_>>(), [10_000, 9, 4900]);
-    assert!(p.union(Vec::<Flow<u64>>::new()).is_err() && p.union(vec![p.range(3)]).is_err());
+    let units = p.union(vec![p.range(2), p.range(0), p.range(3)]).unwrap().collect_here().unwrap();
+    assert_eq!(units, [(0, 0), (0, 1), (2, 0), (2, 1), (2, 2)]);
+    let (grouped, area) = (p.range(3).map(|n| (n, n)).reduce(|k, _| *k), |f: Flow<Block<f32>>| f.map(|_| 0));
+    assert!(p.union(Vec::<Flow<u64>>::new()).is_err() && p.union(vec![p.range(3), grouped]).is_err());
+    assert!(p.union(vec![p.range(3), area(rows(&p, square(3)))]).is_err());
 }
 
 #[test]
@@ -132,7 +136,7 @@ fn the_memory_of_a_union_is_that_of_its_largest_flow() {
         let flows = edges.iter().map(|e| rows(&p, square(*e))).collect();
         p.union(flows).unwrap().map(|(_, b)| b.pixel_count()).report("n").unwrap();
         let stage = p.stages()[0].clone();
-        Budget { limit: 1 << 40, threads: 1, files: false }.plan(stage.as_ref(), Chunks::Auto).unwrap().window
+        Budget::new(1 << 40, 1).plan(stage.as_ref(), Chunks::Auto).unwrap().window
     };
     // One large among many: it is found, wherever it stands.
     let mut edges = vec![4; 50];

@@ -298,7 +298,7 @@ fn colour(args: &RunArgs) -> bool {
 
 /// What `-v` and `-vv` tell of a plan.
 fn log_plan(plan: &Plan, opts: &RunOptions) {
-    for f in plan.files() {
+    for f in plan.files().iter().filter(|f| f.made.is_none()) {
         tracing::debug!("input {}: {} bytes", f.loc, f.info.size);
     }
     for stage in plan.stages() {

@@ -90,7 +90,8 @@ pub fn ratio(numerator: f32, denominator: f32) -> f32 {
 
 /// Everything that the source of a job usually names.
 pub mod prelude {
-    pub use crate::plan::{Combine, Count, Flow, Max, Mean, Min, Plan, Stack, Sum, Tile, TileKey, Time, TimeKey};
+    pub use crate::plan::{Combine, Count, Flow, Max, Mean, Min, Plan, Rounds, Side, Stack, Sum};
+    pub use crate::plan::{Tile, TileKey, Time, TimeKey};
     pub use crate::raster::{Cog, GTiff, RasterVerbs, Scene};
     pub use crate::records::flow::{RecordVerbs, TableOptions, TableOut, TextOptions, TextOut};
     pub use crate::{Error, Result, ratio};

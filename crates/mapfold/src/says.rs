@@ -86,8 +86,8 @@ pub fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
         peak_bytes: m.peak_bytes,
     };
     r.members = outcome.members.iter().map(member).collect();
-    let stage = |(i, s): (usize, &mapfold_engine::StageDone)| StageReport {
-        stage: i as u32,
+    let stage = |s: &mapfold_engine::StageDone| StageReport {
+        stage: s.number,
         label: s.label.clone(),
         splits: s.splits,
         earlier: s.resumed,
@@ -98,7 +98,7 @@ pub fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
         times: s.times,
         ..StageReport::default()
     };
-    r.stages = outcome.stages.iter().enumerate().map(stage).collect();
+    r.stages = outcome.stages.iter().map(stage).collect();
     let output = |o: &mapfold_engine::OutputDone| OutputReport {
         path: o.loc.to_string(),
         bytes: Some(o.bytes),

@@ -49,7 +49,7 @@ impl Identity {
             plan: format!("{:032x}", plan.fingerprint(&params)),
             params,
             options: opts.given.clone(),
-            inputs: plan.files().iter().map(Input::of).collect(),
+            inputs: plan.files().iter().filter(|f| f.made.is_none()).map(Input::of).collect(),
         }
     }
 

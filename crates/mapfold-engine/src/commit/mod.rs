@@ -33,7 +33,8 @@ use exchanged::Exchanged;
 use faults::{about_records, coord_error, missing_folder};
 use identity::Identity;
 use mapfold_coord::{
-    CoordError, Decision, FailPoint, FileRecord, JobFolder, JobId, LogEntry, Manifest, Replay, StageId,
+    CoordError, Decision, Earlier, FailPoint, FileRecord, JobFolder, JobId, LogEntry, Manifest, PartRecord, Replay,
+    SplitId, StageId,
 };
 use mapfold_plan::{Error, Plan, Result, StageKind};
 use mapfold_store::{Loc, Replace, Stores};
@@ -52,6 +53,9 @@ pub struct Commit {
     /// Stages whose records go through files that outlive a run, and what an earlier run left of them.
     durable: Vec<usize>,
     pub exchanged: Exchanged,
+    /// What an earlier run had made of sides, by the number of their stage.
+    pub sides: BTreeMap<usize, (Earlier, BTreeMap<u64, String>)>,
+    side_stages: Vec<usize>,
     /// Something is there that must not be thrown away: an earlier run's work, or a decision (perhaps).
     precious: bool,
 }
@@ -76,6 +80,8 @@ impl Commit {
             replace: opts.overwrite,
             durable: durable(plan, opts),
             exchanged: Exchanged::default(),
+            sides: BTreeMap::new(),
+            side_stages: side_stages(plan),
             precious: false,
         };
         match commit.begin(plan, job, opts) {
@@ -146,6 +152,7 @@ impl Commit {
         let (replay, decided) = (Replay::of(&entries), self.is_decided());
         self.outputs.values_mut().for_each(|o| o.recall(&replay, decided));
         self.exchanged = Exchanged::of(&replay, &self.durable);
+        self.sides = self.side_stages.iter().map(|i| (*i, made_of(&replay, *i))).collect();
         Ok(())
     }
 
@@ -189,7 +196,8 @@ impl Commit {
     /// When the log cannot be written, or another coordinator has taken over.
     pub fn append(&mut self, entries: Vec<LogEntry>) -> Result<()> {
         let of_output = |e: &LogEntry| self.outputs.get(&(e.stage().0 as usize));
-        let lasts = |e: &LogEntry| of_output(e).is_some() || self.durable.contains(&(e.stage().0 as usize));
+        let among = |e: &LogEntry, stages: &[usize]| stages.contains(&(e.stage().0 as usize));
+        let lasts = |e: &LogEntry| of_output(e).is_some() || among(e, &self.durable) || among(e, &self.side_stages);
         let kept: Vec<LogEntry> = entries.into_iter().filter(lasts).collect();
         let Some(first) = kept.first() else { return Ok(()) };
         let Some(output) = of_output(first).or(self.outputs.values().next()) else { return Ok(()) };
@@ -267,13 +275,31 @@ impl Commit {
     }
 }
 
-/// The map sides of exchanges that go through files: those between processes.
+fn side_stages(plan: &Plan) -> Vec<usize> {
+    let stages = plan.stages().into_iter().enumerate();
+    stages.filter(|(_, s)| matches!(s.kind(), StageKind::Side { .. })).map(|(i, _)| i).collect()
+}
+
+/// What the log says of a stage whose splits make values.
+fn made_of(replay: &Replay, stage: usize) -> (Earlier, BTreeMap<u64, String>) {
+    let id = StageId(stage as u32);
+    let of_stage = replay.parts.range((id, SplitId(0))..=(id, SplitId(u64::MAX)));
+    let text = |record: &PartRecord| record.data.as_str().unwrap_or_default().to_string();
+    let made = of_stage.map(|((_, split), record)| (split.0, text(record))).collect();
+    (replay.earlier(id), made)
+}
+
+/// Stages whose files outlive a run of several processes: stored blocks, and the map sides of exchanges through files.
 fn durable(plan: &Plan, opts: &RunOptions) -> Vec<usize> {
-    if opts.crew.is_none() || !opts.is_durable() {
+    if opts.crew.is_none() {
         return Vec::new();
     }
     let stages = plan.stages().into_iter().enumerate();
-    stages.filter(|(_, s)| matches!(s.kind(), StageKind::Exchange { .. })).map(|(i, _)| i).collect()
+    let lasts = |kind| match kind {
+        StageKind::Exchange { .. } => opts.is_durable(),
+        kind => kind == StageKind::Blocks,
+    };
+    stages.filter(|(_, s)| lasts(s.kind())).map(|(i, _)| i).collect()
 }
 
 fn not_in(output: &Loc, place: &Value) -> Error {

@@ -1,4 +1,4 @@
-//! Local files of segments: the scratch folder of a job.
+//! Local files of segments and stored blocks: the scratch folder of a job.
 //!
 //! One append-only file per exchange and process, and one for the sorted runs of each reducing attempt. The folder is
 //! made when the first byte is spilled, and the coordinator removes it when the run ends, however it ends; files of runs have no name from
@@ -8,7 +8,7 @@
 
 use bytes::Bytes;
 use mapfold_plan::exchange::SegmentStore;
-use mapfold_plan::{Error, Result};
+use mapfold_plan::{Error, Result, ScratchFiles};
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -33,6 +33,8 @@ pub struct Folder {
 struct State {
     made: bool,
     open: HashMap<String, Arc<File>>,
+    /// Files that every process writes to, at places of its own.
+    shared: HashMap<String, Arc<File>>,
 }
 
 impl Folder {
@@ -61,6 +63,19 @@ impl Folder {
         how.read(true).write(true).create_new(true).open(self.path.join(name)).map_err(|e| self.told(&e))
     }
 
+    /// A file that every process writes to: made by the first, with its whole length.
+    fn shared(&self, name: &str, len: u64) -> Result<Arc<File>> {
+        if let Some(file) = self.state().shared.get(name) {
+            return Ok(file.clone());
+        }
+        std::fs::create_dir_all(&self.path).map_err(|e| self.told(&e))?;
+        let mut how = OpenOptions::new();
+        let file = how.read(true).write(true).create(true).truncate(false).open(self.path.join(name));
+        let file = file.and_then(|f| f.set_len(len).map(|()| Arc::new(f))).map_err(|e| self.told(&e))?;
+        self.state().shared.insert(name.to_string(), file.clone());
+        Ok(file)
+    }
+
     fn open(&self, name: &str) -> Result<Arc<File>> {
         if let Some(file) = self.state().open.get(name) {
             return Ok(file.clone());
@@ -77,13 +92,21 @@ impl Folder {
         let at = self.path.parent().unwrap_or(&self.path).display();
         use io::ErrorKind as K;
         if !matches!(e.kind(), K::StorageFull | K::QuotaExceeded | K::FileTooLarge) {
-            let what = format!("{at}: records of the exchange cannot be kept there: {e}");
+            let what = format!("{at}: what the run keeps for itself cannot be there: {e}");
             return Error::input(what).with_remedy("choose another folder with --scratch").resumable();
         }
         let spilled = mapfold_plan::explain::bytes(self.written());
-        Error::input(format!("{at}: no space left for the exchange, {spilled} are spilled there"))
+        Error::input(format!("{at}: no space left for exchanged records and stored blocks, {spilled} are there"))
             .with_remedy("free some space, choose another folder with --scratch, or raise --memory-limit")
             .resumable()
+    }
+}
+
+impl ScratchFiles for Folder {
+    fn write_at(&self, name: &str, len: u64, offset: u64, bytes: &[u8]) -> Result<()> {
+        self.shared(name, len)?.write_all_at(bytes, offset).map_err(|e| self.told(&e))?;
+        self.written.fetch_add(bytes.len() as u64, Relaxed);
+        Ok(())
     }
 }
 
@@ -202,6 +225,20 @@ impl SegmentStore for ExchangeFile {
     }
 }
 
+impl ExchangeFile {
+    /// Nobody needs its records any more: the space is free again, as far as this process holds it.
+    pub fn remove(&self) {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        if file.take().is_some()
+            && let Err(e) = std::fs::remove_file(self.folder.path.join(&self.name))
+        {
+            tracing::debug!("{}: records that are not needed stay: {e}", self.name);
+        }
+        let of_exchange = self.name.splitn(3, '-').take(2).collect::<Vec<_>>().join("-") + "-";
+        self.folder.state().open.retain(|name, _| !name.starts_with(&of_exchange));
+    }
+}
+
 /// The sorted runs of one attempt, in a file without a name.
 struct Runs(Arc<Folder>, Mutex<Option<Arc<Appended>>>);
 
@@ -268,7 +305,7 @@ mod tests {
         let full = OpenOptions::new().read(true).write(true).open("/dev/full").unwrap();
         let e = Appended::new(made, full).append(&[b"some"]).unwrap_err();
         let parent = folder("full");
-        assert!(e.what().starts_with(&format!("{}: no space left for the exchange", parent.display())), "{e}");
+        assert!(e.what().starts_with(&format!("{}: no space left for exchanged records", parent.display())), "{e}");
         assert!(e.remedy().unwrap().contains("--scratch") && e.is_resumable());
     }
 

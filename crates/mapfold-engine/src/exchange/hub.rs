@@ -8,7 +8,7 @@
 use super::files::{ExchangeFile, Folder};
 use mapfold_plan::exchange::{Exchanging, Piece, PieceAt, SegmentStore, Stored};
 use mapfold_plan::memory::StageMemory;
-use mapfold_plan::{Domain, Place, Result, Stage, StageKind};
+use mapfold_plan::{Domain, Place, Result, ScratchFiles, Stage, StageKind};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -29,6 +29,10 @@ pub struct Hub {
     /// Stages that read each exchange.
     readers: Vec<u32>,
     kept: Mutex<HashMap<(usize, u32), Kept>>,
+    /// Exchanges whose pieces are those of another: see [`Hub::settle`].
+    settled: Mutex<HashMap<usize, usize>>,
+    /// The exchange that the round before the last has read.
+    outlived: Mutex<Option<usize>>,
     held: AtomicU64,
 }
 
@@ -39,7 +43,15 @@ impl Hub {
         let stores = (0..=exchanges).map(|i| Arc::new(ExchangeFile::new(folder.clone(), i))).collect();
         let reads = |i: usize| move |s: &&Arc<dyn Stage>| matches!(s.domain(), Domain::Partitions { exchange, .. } if *exchange == i);
         let readers = (0..exchanges).map(|i| stages.iter().filter(reads(i)).count() as u32).collect();
-        Hub { folder, stores, readers, kept: Mutex::default(), held: AtomicU64::new(0) }
+        Hub {
+            folder,
+            stores,
+            readers,
+            kept: Mutex::default(),
+            settled: Mutex::default(),
+            outlived: Mutex::default(),
+            held: AtomicU64::new(0),
+        }
     }
 
     fn kept(&self) -> MutexGuard<'_, HashMap<(usize, u32), Kept>> {
@@ -59,7 +71,7 @@ impl Hub {
         let pieces = match place {
             // References only: an attempt may be repeated.
             Place::Partition { exchange, partition } => {
-                self.kept().get(&(*exchange, *partition)).map(|k| k.pieces.clone()).unwrap_or_default()
+                self.kept().get(&(self.source(*exchange), *partition)).map(|k| k.pieces.clone()).unwrap_or_default()
             }
             _ => Vec::new(),
         };
@@ -111,7 +123,7 @@ impl Hub {
     pub fn assign(&self, place: &Place, pieces: Vec<Stored>) {
         let Place::Partition { exchange, partition } = *place else { return };
         let pieces = pieces.into_iter().map(|s| Piece(PieceAt::Stored(s))).collect();
-        self.kept().insert((exchange, partition), Kept { pieces, reduced: 0 });
+        self.kept().insert((self.source(exchange), partition), Kept { pieces, reduced: 0 });
     }
 
     /// Takes pieces that have arrived and were admitted.
@@ -126,13 +138,41 @@ impl Hub {
     /// A stage has reduced and registered a place: after the last one its pieces are freed.
     pub fn reduced(&self, place: &Place) {
         let Place::Partition { exchange, partition } = *place else { return };
-        let mut kept = self.kept();
-        let Some(of) = kept.get_mut(&(exchange, partition)) else { return };
+        let (mut kept, at) = (self.kept(), (self.source(exchange), partition));
+        let Some(of) = kept.get_mut(&at) else { return };
         of.reduced += 1;
         if of.reduced >= self.readers.get(exchange).copied().unwrap_or(1) {
-            let gone = kept.remove(&(exchange, partition)).unwrap_or_default();
+            let gone = kept.remove(&at).unwrap_or_default();
             drop(kept);
             self.release(&gone.pieces);
+        }
+    }
+
+    /// Where files are that all processes write to.
+    pub fn scratch_files(&self) -> Arc<dyn ScratchFiles> {
+        self.folder.clone()
+    }
+
+    /// Whoever reads the exchange `read` is given the pieces of `from`: an iteration came to its end there.
+    pub fn settle(&self, read: usize, from: usize) {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).insert(read, from);
+    }
+
+    fn source(&self, exchange: usize) -> usize {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.get(&exchange).copied().unwrap_or(exchange)
+    }
+
+    /// A round is done that has read this exchange. What the round before has read is not needed even if this round's
+    /// records should be lost: its file goes, so that a long iteration does not fill the disk.
+    pub fn round_done(&self, exchange: usize) {
+        let mut outlived = self.outlived.lock().unwrap_or_else(PoisonError::into_inner);
+        match *outlived {
+            Some(before) if before >= exchange => {} // Another worker of this process has said so.
+            before => {
+                before.iter().for_each(|e| self.stores[*e].remove());
+                *outlived = Some(exchange);
+            }
         }
     }
 

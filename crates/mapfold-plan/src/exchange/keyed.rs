@@ -100,7 +100,7 @@ impl<K: Key, V: 'static> Flow<(K, V)> {
         self.arranged().sort_values_by(by)
     }
 
-    fn arranged(self) -> Arranged<K, V> {
+    pub(crate) fn arranged(self) -> Arranged<K, V> {
         Arranged { flow: self, spread: Spread::default(), rule: None }
     }
 }
