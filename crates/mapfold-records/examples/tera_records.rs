@@ -31,7 +31,7 @@ fn check(files: &[String]) -> ExitCode {
         let mut piece = Vec::new();
         loop {
             piece.clear();
-            file.by_ref().take(10_000 * RECORD as u64).read_to_end(&mut piece).unwrap();
+            Read::by_ref(&mut file).take(10_000 * RECORD as u64).read_to_end(&mut piece).unwrap();
             if piece.is_empty() {
                 break;
             }
