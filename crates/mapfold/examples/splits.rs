@@ -78,7 +78,8 @@ impl PartWriter<u64> for Writer {
 }
 
 fn splits(job: Splits, p: &Plan) -> Result<()> {
-    p.range(job.count).write(&job.out, Numbers(job.out.clone()))
+    let Splits { count, out } = job;
+    p.range(count).write(&out.clone(), Numbers(out))
 }
 
 fn main() -> ExitCode {
