@@ -54,6 +54,7 @@ const DOORS: &[(&str, &[&str])] = &[
     ("timely", &["mapfold-engine"]),
     ("differential-dataflow", &["mapfold-engine"]),
     ("object_store", &["mapfold-store"]),
+    ("hdfs-native", &["mapfold-store"]),
     ("reqwest", &["mapfold-store"]),
     ("rustls", &["mapfold-store", "mapfold-wire"]),
     ("ring", &["mapfold-wire"]),

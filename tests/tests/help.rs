@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 32] = [
+const VERBS: [&str; 40] = [
     "",
     "run",
     "run ndvi",
@@ -34,6 +34,14 @@ const VERBS: [&str; 32] = [
     "man",
     "help run ndvi",
     "fsck",
+    "cp",
+    "ls",
+    "cat",
+    "head",
+    "rm",
+    "config",
+    "config show",
+    "config list",
     "dev",
     "dev up",
     "dev down",

@@ -90,6 +90,47 @@ pub const FSCK: &str = "\
 mapfold fsck .
 mapfold fsck ndvi.tif --clean";
 
+/// `mapfold cp --help`
+pub const CP: &str = "\
+mapfold gen scene s2 --size 256 --bands B04
+mapfold cp -r s2 copies/
+mapfold cp 's2/*/B04.tif' tiles/
+mapfold cp -r s2 copies/ --resume
+Into a store: mapfold cp -r s2 s3://bucket/s2, mapfold cp a.tif hdfs://nn/in/";
+
+/// `mapfold ls --help`
+pub const LS: &str = "\
+mapfold gen scene s2 --size 256 --bands B04
+mapfold ls s2
+mapfold ls -r -l s2
+mapfold ls 's2/*/*.tif' --json > tiles.json
+Elsewhere: mapfold ls s3://bucket/s2 -D aws_profile=work";
+
+/// `mapfold cat --help`
+pub const CAT: &str = "\
+mapfold run wordcount --help > help.txt
+mapfold run wordcount help.txt --out counts
+mapfold cat 'counts/part-*' > counts.txt";
+
+/// `mapfold head --help`
+pub const HEAD: &str = "\
+mapfold run sort --help > help.txt
+mapfold head help.txt -n 3
+mapfold head help.txt -c 16";
+
+/// `mapfold rm --help`
+pub const RM: &str = "\
+mapfold gen scene s2 --size 256 --bands B04
+mapfold rm 's2/*/*.tif'
+mapfold rm -r s2 --dry-run
+mapfold rm -r s2";
+
+/// `mapfold config --help`
+pub const CONFIG: &str = "\
+mapfold config list
+mapfold config show --origin
+mapfold config show --origin -D aws_region=eu-central-1";
+
 /// `mapfold dev --help`
 pub const DEV: &str = "\
 mapfold dev up gcs
@@ -198,6 +239,8 @@ const ENVIRONMENT: &str = "\
 Environment:
   MAPFOLD_MEMORY_LIMIT     as --memory-limit
   MAPFOLD_HTTP_RETRIES     how often a failed HTTP request is tried again
+  AWS_*, GOOGLE_*, AZURE_*, HADOOP_CONF_DIR
+                           stores: `mapfold config list`, `mapfold config show`
   RUST_LOG                 what to log, for example debug; goes before -v
   NO_COLOR, CLICOLOR_FORCE colours never, always";
 

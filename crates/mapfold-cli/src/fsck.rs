@@ -25,6 +25,8 @@ pub struct FsckArgs {
     /// As JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    stores: mapfold::StoreArgs,
 }
 
 /// Something found.
@@ -42,6 +44,7 @@ impl FsckArgs {
     /// # Errors
     /// Those of the store.
     pub fn run(&self) -> Result<ExitCode> {
+        self.stores.install()?;
         let stores = Stores::new();
         let (mut rows, mut left) = (Vec::new(), 0);
         for place in &self.places {

@@ -17,6 +17,8 @@ pub struct InfoArgs {
     /// As JSON on stdout
     #[arg(long)]
     pub json: bool,
+    #[command(flatten)]
+    stores: mapfold::StoreArgs,
 }
 
 impl InfoArgs {
@@ -25,6 +27,7 @@ impl InfoArgs {
     /// # Errors
     /// When it is missing or no raster.
     pub fn run(&self) -> Result<String> {
+        self.stores.install()?;
         let plan = Plan::new(Stores::new(), PlanOptions::default());
         let opened = plan.open_raster(&self.input)?;
         let value = told(opened.meta(), &self.input, opened.info.size, &opened.bands);

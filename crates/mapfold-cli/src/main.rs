@@ -3,8 +3,10 @@
 //! Verbs only: everything that a job can do is in the job's own binary too. `main` parses, one function per verb does
 //! it, and the facade's `print_error` makes the exit code.
 
+mod config;
 mod dev;
 mod examples;
+mod files;
 mod fsck;
 mod info;
 mod jobs;
@@ -36,7 +38,9 @@ fn main() -> ExitCode {
     let done = match matches.subcommand() {
         Some(("run", m)) => return run(&built_in, m),
         Some(("split", m)) => jobs::split(&built_in, m),
-        Some((verb, m)) => jobs::run(verb, m).unwrap_or_else(|| verbs::other(verb, m, cmd, &built_in)),
+        Some((verb, m)) => {
+            jobs::run(verb, m).or_else(|| files::run(verb, m)).unwrap_or_else(|| verbs::other(verb, m, cmd, &built_in))
+        }
         None => Err(Error::usage("no verb; `mapfold --help` lists them")),
     };
     match done {
@@ -79,6 +83,8 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand(run)
         .subcommand(Command::new("list").about("List the built-in jobs").arg(verbs::json_flag()))
         .subcommands(jobs::commands())
+        .subcommands(files::commands())
+        .subcommand(config::command())
         .subcommand(info)
         .subcommand(preview.after_help(examples::text(examples::PREVIEW)))
         .subcommand(verbs::gen_command())

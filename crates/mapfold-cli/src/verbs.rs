@@ -79,6 +79,7 @@ pub fn bench_command() -> Command {
 pub fn other(verb: &str, m: &ArgMatches, cmd: Command, jobs: &[Builtin]) -> Result<ExitCode> {
     match verb {
         "list" => list(jobs, m.get_flag("json")),
+        "config" => crate::config::run(m),
         "info" => say(&parsed::<info::InfoArgs>(m)?.run()?),
         "preview" => draw(&parsed(m)?),
         "gen" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| generate(m)),
@@ -115,6 +116,7 @@ fn list(jobs: &[Builtin], json: bool) -> Result<ExitCode> {
 }
 
 fn draw(args: &preview::PreviewArgs) -> Result<ExitCode> {
+    args.stores.install()?;
     let stores = Stores::new();
     let bytes = args.run(&stores).map_err(|e| match e {
         preview::PreviewError::Raster(r) => mapfold::raster::as_error(*r),

@@ -15,14 +15,14 @@ pub struct Place {
     pub generation: u32,
 }
 
-/// The first frame on the control connection, from the coordinator.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// The first frame on the control connection, from the coordinator. It holds secrets, so it does not show itself.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Orders {
     /// The job's name.
     pub name: String,
     /// Its parameters as JSON, with their secrets: never logged.
     pub params: String,
-    /// The facade's own options as JSON (readers, writers, planner).
+    /// The facade's own options as JSON (readers, writers, planner, stores with their secrets): never logged.
     pub settings: String,
     /// What planning asked and was answered; the member asks nobody.
     pub answers: Vec<Answer>,

@@ -7,6 +7,9 @@ use std::io;
 
 use crate::Loc;
 
+/// Locations of stores that ask for credentials.
+const REMOTE: [&str; 6] = ["s3://", "gs://", "az://", "abfss://", "hdfs://", "viewfs://"];
+
 /// A failed store operation. `loc` is always redacted.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -101,6 +104,14 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// A setting or credential of a store is missing or wrong.
+    #[error("{loc}: {why}")]
+    Settings {
+        /// Where, or which setting.
+        loc: String,
+        /// What is missing or wrong, and what sets it. Never a value that is secret.
+        why: String,
+    },
     /// A list or a pattern that names no file.
     #[error("{loc} names no file: {why}")]
     NoMatch {
@@ -154,6 +165,7 @@ impl StoreError {
             | StoreError::Network { loc, .. }
             | StoreError::Unsupported { loc, .. }
             | StoreError::BadUrl { loc, .. }
+            | StoreError::Settings { loc, .. }
             | StoreError::NoMatch { loc, .. }
             | StoreError::BadList { loc, .. }
             | StoreError::IsList { loc }
@@ -166,6 +178,10 @@ impl StoreError {
     pub fn remedy(&self) -> Option<&'static str> {
         Some(match self {
             StoreError::NotFound { .. } => "check the spelling, and that the file is there",
+            StoreError::Denied { loc, .. } if REMOTE.iter().any(|scheme| loc.starts_with(scheme)) => {
+                "check whose credentials are used (`mapfold config show --origin`) and what they may do"
+            }
+            StoreError::Settings { .. } => "`mapfold config show --origin` lists each setting and where it comes from",
             StoreError::Denied { .. } => "check the permissions (for a signed URL: it may have expired)",
             StoreError::AlreadyExists { .. } => "--overwrite replaces it, or choose another name",
             StoreError::NoSpace { .. } => "free some space, or write to another file system",
@@ -183,7 +199,9 @@ impl StoreError {
             }
             StoreError::IsList { .. } => "name the file itself (a file whose name begins with @ is ./@name)",
             StoreError::CannotList { .. } => "write the locations into a text file, one a line, and give @FILE",
-            StoreError::BadUrl { .. } => "a location is a path, file://, memory:// or http(s)://",
+            StoreError::BadUrl { .. } => {
+                "a location is a path, file://, s3://, gs://, az://, abfss://, hdfs:// or http(s)://"
+            }
             StoreError::Io { .. } => return None,
         })
     }

@@ -325,9 +325,14 @@ fn builder(options: &StoreOptions) -> ClientBuilder {
         .pool_max_idle_per_host(16)
 }
 
-fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {
+/// TLS is rustls with ring, for whoever makes a client.
+pub(crate) fn choose_cryptography() {
     // An error means that somebody has chosen a provider already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+fn build(builder: impl Fn() -> ClientBuilder) -> Result<Client, String> {
+    choose_cryptography();
     let error = match builder().build() {
         Ok(client) => return Ok(client),
         Err(error) => error,

@@ -1,7 +1,7 @@
 //! From a [`Loc`] (a URL or a path) to bytes.
 //!
-//! One small interface over local disk, memory and HTTP(S); HDFS, S3, GCS and Azure come later
-//! behind the same doors. Everything a job reads or writes passes through here, so here live the
+//! One small interface over local disk, memory, HTTP(S), HDFS, S3, Google Cloud Storage and Azure; what each of them
+//! cannot do is in [`Abilities`]. Everything a job reads or writes passes through here, so here live the
 //! promises that must hold everywhere:
 //!
 //! - **exact reads**: a range comes back whole or as [`StoreError::Truncated`], never silently
@@ -27,33 +27,47 @@
 //! # }
 //! ```
 
+mod abilities;
 mod closest;
 #[doc(hidden)]
 pub mod conformance;
 mod counters;
+mod entry;
 mod error;
+mod hdfs;
 mod http;
 mod list;
 mod loc;
 mod local;
 mod memory;
+mod objects;
 mod options;
 mod pattern;
 mod ranges;
 mod recent;
 mod redact;
+mod remote;
+mod remote_loc;
 mod retry;
 mod runtime;
 pub mod secret;
+mod settings;
 mod stores;
+mod transfer;
+mod unique;
 mod work_file;
 
+pub use abilities::Abilities;
 pub use closest::closest;
 pub use counters::StoreCounters;
+pub use entry::Entry;
 pub use error::StoreError;
+pub use hdfs::Located;
 pub use loc::{Loc, Scheme};
 pub use options::StoreOptions;
 pub use redact::redact;
 pub use secret::Secret;
+pub use settings::{Settings, Shown};
 pub use stores::{Disk, ObjectInfo, Replace, Stores};
+pub use transfer::Moved;
 pub use work_file::WorkFile;

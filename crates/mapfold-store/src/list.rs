@@ -27,7 +27,7 @@ pub(crate) fn entries(stores: &Stores, list: &Loc, file: &Loc) -> Result<Vec<Loc
             return Err(bad(list, format!("line {}: {entry} is another list", number + 1)));
         }
         // Whoever serves a list must not choose what is read from this machine's disk.
-        if file.scheme() == Scheme::Http && entry.scheme() == Scheme::Local {
+        if file.scheme() != Scheme::Local && file.scheme() != Scheme::Memory && entry.scheme() == Scheme::Local {
             return Err(bad(
                 list,
                 format!("line {}: a list from a server may not name a file of this machine", number + 1),
@@ -75,7 +75,7 @@ fn entry(file: &Loc, line: &str) -> Result<Loc, StoreError> {
     }
     match file.scheme() {
         Scheme::Http => Loc::parse(&beside_url(file, line)?),
-        Scheme::Memory => {
+        Scheme::Memory | Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
             let folder = file.parent().unwrap_or_else(|| file.clone());
             Loc::parse(&format!("{}/{line}", folder.as_text()))
         }

@@ -16,9 +16,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use url::Url;
 
 use crate::redact::{redact, redact_url};
-use crate::{StoreError, closest};
+use crate::{StoreError, closest, remote_loc};
 
-const SCHEMES: [&str; 4] = ["file", "memory", "http", "https"];
+const SCHEMES: [&str; 11] = ["file", "memory", "http", "https", "s3", "s3a", "gs", "az", "abfs", "abfss", "hdfs"];
 
 /// Which store a [`Loc`] belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,9 +32,34 @@ pub enum Scheme {
     Http,
     /// `@FILE`: a file that lists locations. There are no bytes under it: it is only looked up.
     List,
+    /// `s3://bucket/key` (also written `s3a://`, `s3n://`, `/vsis3/`): Amazon S3 and servers that speak it.
+    S3,
+    /// `gs://bucket/key` (also written `gcs://`, `/vsigs/`): Google Cloud Storage.
+    Gcs,
+    /// `az://container/key`, `abfss://container@account.dfs.core.windows.net/key` (also `abfs://`, `wasbs://`,
+    /// `/vsiaz/`, `/vsiadls/`): Azure Blob Storage.
+    Azure,
+    /// `hdfs://host:port/path`, `hdfs://nameservice/path`, `hdfs:///path` (then `fs.defaultFS`), `viewfs://..`.
+    Hdfs,
 }
 
-/// A location: local path, `file://`, `memory://name/..` or `http(s)://..`, and a fragment.
+impl Scheme {
+    /// A bucket of objects: S3, Google Cloud Storage or Azure.
+    pub fn is_objects(self) -> bool {
+        matches!(self, Scheme::S3 | Scheme::Gcs | Scheme::Azure)
+    }
+
+    /// A store that is asked over the network and has settings: an object store or HDFS.
+    pub fn is_remote(self) -> bool {
+        self.is_objects() || self == Scheme::Hdfs
+    }
+}
+
+/// A location: local path, `file://`, `memory://name/..`, `http(s)://..`, `s3://..`, `gs://..`, `az://..`,
+/// `hdfs://..`, and a fragment. GDAL's `/vsis3/..` spellings mean the same.
+///
+/// Names in object stores and HDFS are taken as they stand: a space is a space, `%20` is `%20`. Two escapes exist,
+/// because `#` begins the fragment: `%23` is `#`, and `%25` is `%`.
 ///
 /// ```
 /// use mapfold_store::Loc;
@@ -66,6 +91,9 @@ impl Loc {
         if let Some(file) = text.strip_prefix('@') {
             return parse_list(file);
         }
+        if let Some(plain) = remote_loc::from_gdal(text) {
+            return Loc::parse(&plain);
+        }
         let Some((scheme, rest)) = text.split_once("://") else {
             return parse_path(text);
         };
@@ -73,6 +101,7 @@ impl Loc {
             "file" => parse_file_url(text),
             "memory" => parse_memory(text, rest),
             "http" | "https" => parse_http(text),
+            other if remote_loc::scheme(other).is_some() => parse_remote(text, other, rest),
             other if is_scheme(other) => Err(unknown_scheme(text, other)),
             _ => parse_path(text),
         }
@@ -126,6 +155,7 @@ impl Loc {
             Scheme::List => true,
             Scheme::Local => self.path.as_ref().is_some_and(|p| p.to_string_lossy().contains(['*', '?', '['])),
             Scheme::Memory => self.memory_key().contains(['*', '?', '[']),
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => self.remote().1.contains(['*', '?', '[']),
             Scheme::Http => {
                 let (path, _) = split_query(&self.base);
                 path.splitn(4, '/').nth(3).is_some_and(|path| path.contains(['*', '[']))
@@ -143,12 +173,25 @@ impl Loc {
         if let Some(path) = &self.path {
             return path.file_name().and_then(|name| name.to_str()).unwrap_or("");
         }
+        if self.scheme.is_remote() {
+            let key = self.remote().1;
+            return key.rsplit('/').next().unwrap_or(key);
+        }
         let (path, _) = split_query(&self.base);
         let after = path.find("://").map_or(0, |at| at + 3);
         let path = path[after..].trim_end_matches('/');
         match self.scheme {
             Scheme::List => path.rsplit(['/', '@']).next().unwrap_or(path),
             _ => path.rsplit_once('/').map_or("", |(_, name)| name),
+        }
+    }
+
+    /// The last component as the store knows it: [`Loc::name`] without the escapes of this text. What
+    /// [`Loc::join`] wants.
+    pub fn file_name(&self) -> String {
+        match self.scheme.is_remote() {
+            true => remote_loc::plain(self.name()),
+            false => self.name().to_owned(),
         }
     }
 
@@ -166,6 +209,11 @@ impl Loc {
         if let Some(path) = &self.path {
             return Loc::local(path.join(name));
         }
+        if self.scheme.is_remote() {
+            let name = remote_loc::escaped(name.trim_matches('/'));
+            let slash = if name.is_empty() { "" } else { "/" };
+            return Loc::assemble(self.scheme, &format!("{}{slash}{name}", self.base), None, None);
+        }
         let (path, query) = split_query(&self.base);
         let name = self.escaped(name.trim_start_matches('/'));
         let base = format!("{}/{name}{query}", path.trim_end_matches('/'));
@@ -178,6 +226,14 @@ impl Loc {
             let parent = path.parent()?;
             let here = parent.as_os_str().is_empty();
             return Some(Loc::local(if here { Path::new(".") } else { parent }));
+        }
+        if self.scheme.is_remote() {
+            let (root, key) = self.remote();
+            if key.is_empty() {
+                return None;
+            }
+            let folder = key.rsplit_once('/').map_or(String::new(), |(folder, _)| format!("/{folder}"));
+            return Some(Loc::assemble(self.scheme, &format!("{root}{folder}"), None, None));
         }
         let (path, query) = split_query(&self.base);
         let path = path.trim_end_matches('/');
@@ -201,6 +257,31 @@ impl Loc {
     /// Name and path of a `memory://` location.
     pub(crate) fn memory_key(&self) -> &str {
         self.base.strip_prefix("memory://").unwrap_or(&self.base)
+    }
+
+    /// Bucket, container or name node of a remote location, such as `s3://bucket`, and the key below it as it is
+    /// written (no slash at either end).
+    pub(crate) fn remote(&self) -> (&str, &str) {
+        let start = self.base.find("://").map_or(0, |at| at + 3);
+        match self.base[start..].find('/') {
+            Some(at) => (&self.base[..start + at], &self.base[start + at + 1..]),
+            None => (&self.base, ""),
+        }
+    }
+
+    /// Whether both lie in one bucket or on one name node.
+    pub(crate) fn same_store(&self, other: &Loc) -> bool {
+        self.scheme.is_remote() && self.scheme == other.scheme && self.remote().0 == other.remote().0
+    }
+
+    /// The place of a remote location that has nothing above it.
+    pub(crate) fn root(&self) -> Loc {
+        Loc::assemble(self.scheme, self.remote().0, None, None)
+    }
+
+    /// The real key of a remote location: escapes are undone, there is no slash at either end.
+    pub(crate) fn key(&self) -> String {
+        remote_loc::plain(self.remote().1)
     }
 
     /// A plain name made safe for the text of this location.
@@ -272,6 +353,15 @@ fn parse_http(text: &str) -> Result<Loc, StoreError> {
     Ok(Loc::assemble(Scheme::Http, base, fragment, None))
 }
 
+fn parse_remote(text: &str, scheme: &str, rest: &str) -> Result<Loc, StoreError> {
+    let (rest, fragment) = match split_fragment(rest) {
+        Some((path, fragment)) => (path, Some(fragment)),
+        None => (rest, None),
+    };
+    let (scheme, base) = remote_loc::tidy(scheme, rest).map_err(|why| bad(text, &why))?;
+    Ok(Loc::assemble(scheme, &base, fragment, None))
+}
+
 /// Splits `scene.tif#B04` at its last `#`; a fragment holds no `/` and is not empty.
 fn split_fragment(text: &str) -> Option<(&str, &str)> {
     let (base, fragment) = text.rsplit_once('#')?;
@@ -288,6 +378,7 @@ fn is_plain(text: &str) -> bool {
     split_fragment(text).is_none()
         && !text.starts_with('@')
         && !text.contains("://")
+        && remote_loc::from_gdal(text).is_none()
         && one_slash_scheme(text).is_none()
 }
 
@@ -317,16 +408,15 @@ fn is_scheme(text: &str) -> bool {
 
 fn unknown_scheme(text: &str, scheme: &str) -> StoreError {
     // Schemes that other tools of the field know: clearer than a list.
-    const LATER: [&str; 13] =
-        ["s3", "s3a", "gs", "gcs", "az", "adl", "abfs", "abfss", "hdfs", "webhdfs", "viewfs", "ftp", "ssh"];
+    const OTHERS: [&str; 6] = ["adl", "webhdfs", "swebhdfs", "ftp", "ssh", "sftp"];
     let why = match closest(scheme, SCHEMES) {
-        _ if LATER.contains(&scheme) => {
+        _ if OTHERS.contains(&scheme) => {
             format!(
-                "{scheme}:// is not read by this version; copy the file to a local disk, or give an https:// URL of it"
+                "{scheme}:// is not read by this version; copy the file to a store that is: s3, gs, abfss, hdfs, file"
             )
         }
         Some(near) => format!("unknown scheme {scheme}://; did you mean {near}://?"),
-        None => format!("unknown scheme {scheme}://; known are file, http and https"),
+        None => format!("unknown scheme {scheme}://; known are file, http(s), s3, gs, az, abfss and hdfs"),
     };
     bad(text, &why)
 }

@@ -22,7 +22,7 @@ use rustix::fs::{Access, CWD, RenameFlags};
 
 use crate::counters::Counters;
 use crate::recent::Recent;
-use crate::{Disk, Loc, ObjectInfo, Replace, StoreError, WorkFile};
+use crate::{Disk, Entry, Loc, ObjectInfo, Replace, StoreError, WorkFile};
 
 /// Between this many and twice as many read handles stay open.
 const OPEN_FILES: usize = 64;
@@ -229,6 +229,19 @@ pub(crate) fn list(dir: &Loc) -> Result<Vec<Loc>, StoreError> {
         Ok(found)
     };
     names().map_err(|e| StoreError::from_io(dir, e))
+}
+
+/// What is in a folder, with sizes.
+pub(crate) fn entries(dir: &Loc) -> Result<Vec<Entry>, StoreError> {
+    let entry = |loc: Loc| -> Option<Entry> {
+        // Who goes while the folder is read was never there.
+        let metadata = fs::symlink_metadata(path(&loc)).ok()?;
+        let link = metadata.is_symlink();
+        let file = if link { fs::metadata(path(&loc)).ok().filter(Metadata::is_file) } else { None };
+        let info = (metadata.is_file()).then(|| info(&metadata)).or(file.as_ref().map(info));
+        Some(Entry { loc, folder: metadata.is_dir(), link, info })
+    };
+    Ok(list(dir)?.into_iter().filter_map(entry).collect())
 }
 
 /// Makes the folder; the one above must exist. A folder that is there is fine.

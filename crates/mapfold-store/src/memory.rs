@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::counters::Counters;
 use crate::local::millis;
-use crate::{Loc, ObjectInfo, Replace, StoreError, WorkFile};
+use crate::{Entry, Loc, ObjectInfo, Replace, StoreError, WorkFile};
 
 /// Numbers every content ever written, so that an etag is never used twice.
 static VERSIONS: AtomicU64 = AtomicU64::new(1);
@@ -163,6 +163,14 @@ impl Memory {
             .map(|rest| rest.split('/').next().unwrap_or(rest))
             .collect();
         Ok(names.into_iter().map(|name| dir.join(name)).collect())
+    }
+
+    pub(crate) fn entries(&self, dir: &Loc) -> Result<Vec<Entry>, StoreError> {
+        let entry = |loc: Loc| match self.head(&loc) {
+            Ok(info) => Entry::file(loc, info),
+            Err(_) => Entry::folder(loc),
+        };
+        Ok(self.list(dir)?.into_iter().map(entry).collect())
     }
 
     pub(crate) fn create_dir(&self, dir: &Loc) -> Result<(), StoreError> {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::StoreError;
+use crate::{Settings, StoreError};
+use std::sync::Arc;
 
 /// The environment variable that sets [`StoreOptions::http_retries`].
 pub(crate) const RETRIES_VARIABLE: &str = "MAPFOLD_HTTP_RETRIES";
@@ -20,6 +21,13 @@ pub struct StoreOptions {
     pub http_connect_timeout: Duration,
     /// How long a server may stay silent.
     pub http_read_timeout: Duration,
+    /// How long HDFS may be out of reach (a name node that restarts, safe mode) before a request fails.
+    pub hdfs_patience: Duration,
+    /// How long a file is written to HDFS again and again before its write fails: data nodes die, and the name node
+    /// notices late.
+    pub hdfs_write_patience: Duration,
+    /// Settings and credentials of object stores and HDFS; `None` takes those of the process.
+    pub settings: Option<Arc<Settings>>,
 }
 
 impl Default for StoreOptions {
@@ -30,6 +38,9 @@ impl Default for StoreOptions {
             http_retry_total: Duration::from_secs(25),
             http_connect_timeout: Duration::from_secs(10),
             http_read_timeout: Duration::from_secs(15),
+            hdfs_patience: Duration::from_secs(120),
+            hdfs_write_patience: Duration::from_secs(300),
+            settings: None,
         }
     }
 }

@@ -10,7 +10,7 @@
 
 use glob::{MatchOptions, Pattern};
 
-use crate::{Loc, Scheme, StoreError, Stores, closest};
+use crate::{Entry, Loc, Scheme, StoreError, Stores, closest};
 
 /// Names of a folder that a message shows.
 const SHOWN: usize = 3;
@@ -56,6 +56,7 @@ impl<'a> Walk<'a> {
     fn new(stores: &'a Stores, pattern: &'a Loc) -> Walk<'a> {
         let text = match pattern.local_path() {
             Some(path) => path.to_string_lossy().into_owned(),
+            None if pattern.scheme().is_remote() => pattern.key(),
             None => pattern.memory_key().to_owned(),
         };
         let mut steps: Vec<String> = text.split('/').filter(|s| !s.is_empty()).map(str::to_owned).collect();
@@ -65,6 +66,7 @@ impl<'a> Walk<'a> {
         let root = match pattern.scheme() {
             // The name of a memory store is no pattern: nobody lists those.
             Scheme::Memory => Loc::parse(&format!("memory://{}", steps.remove(0))).ok(),
+            scheme if scheme.is_remote() => Some(pattern.root()),
             _ => text.starts_with('/').then(|| Loc::local("/")),
         };
         Walk { stores, pattern, root, steps }
@@ -90,36 +92,62 @@ impl<'a> Walk<'a> {
             here.iter().try_for_each(|folder| self.below(folder, &mut next))?;
             return Ok(next);
         }
-        let wanted = |loc: &Loc| self.stores.is_folder(loc, true) != last;
         for folder in here {
-            let named = child(folder, step);
-            if !is_sign(step) || self.stores.exists(&named)? {
-                let there = self.stores.exists(&named)? && wanted(&named);
-                next.extend(there.then_some(Some(named)));
-                continue;
+            match is_sign(step) {
+                true => self.matching(folder, step, last, &mut next)?,
+                false => self.named(folder, step, last, &mut next)?,
             }
-            let pattern = self.compiled(step)?;
-            let matched = self.names(folder)?.into_iter().filter(|name| pattern.matches_with(name, AS_SHELLS));
-            next.extend(matched.map(|name| child(folder, &name)).filter(wanted).map(Some));
         }
         Ok(next)
+    }
+
+    /// The entry called `step`, if it is there and of the kind wanted.
+    fn named(&self, folder: &Folder, step: &str, last: bool, next: &mut Vec<Folder>) -> Result<(), StoreError> {
+        let named = child(folder, step);
+        // In an object store a folder is a beginning of names: what follows will tell whether there are any.
+        let assumed = !last && named.scheme().is_objects();
+        if assumed || (self.stores.exists(&named)? && self.stores.is_folder(&named, true) != last) {
+            next.push(Some(named));
+        }
+        Ok(())
+    }
+
+    fn matching(&self, folder: &Folder, step: &str, last: bool, next: &mut Vec<Folder>) -> Result<(), StoreError> {
+        let entries = self.entries(folder)?;
+        let wanted = |entry: &&Entry| self.is_folder(entry) != last;
+        if entries.iter().any(|entry| entry.loc.file_name() == step) {
+            let literal = entries.iter().filter(|entry| entry.loc.file_name() == step);
+            next.extend(literal.filter(wanted).map(|entry| Some(child(folder, &entry.loc.file_name()))));
+            return Ok(());
+        }
+        let pattern = self.compiled(step)?;
+        let matched = entries.iter().filter(|entry| pattern.matches_with(&entry.loc.file_name(), AS_SHELLS));
+        next.extend(matched.filter(wanted).map(|entry| Some(child(folder, &entry.loc.file_name()))));
+        Ok(())
+    }
+
+    /// A link to a folder is a folder here.
+    fn is_folder(&self, entry: &Entry) -> bool {
+        entry.folder || (entry.link && self.stores.is_folder(&entry.loc, true))
     }
 
     /// A folder and all below it, hidden ones aside.
     fn below(&self, folder: &Folder, out: &mut Vec<Folder>) -> Result<(), StoreError> {
         out.push(folder.clone());
-        let inner = self.names(folder)?.into_iter().filter(|name| !name.starts_with('.'));
-        let folders = inner.map(|name| child(folder, &name)).filter(|loc| self.stores.is_folder(loc, false));
+        let inner =
+            self.entries(folder)?.into_iter().filter(|entry| entry.folder && !entry.loc.name().starts_with('.'));
+        let folders = inner.map(|entry| child(folder, &entry.loc.file_name()));
         folders.map(Some).try_for_each(|folder| self.below(&folder, out))
     }
 
-    fn names(&self, folder: &Folder) -> Result<Vec<String>, StoreError> {
+    fn entries(&self, folder: &Folder) -> Result<Vec<Entry>, StoreError> {
         let here = Loc::local(".");
-        let all = match self.stores.list(folder.as_ref().unwrap_or(&here)) {
+        let mut all = match self.stores.entries(folder.as_ref().unwrap_or(&here)) {
             Err(StoreError::NotFound { .. }) => Vec::new(), // It has gone, or a memory store holds nothing yet.
             listed => listed?,
         };
-        Ok(all.iter().map(|loc| loc.name().to_owned()).filter(|name| !name.is_empty()).collect())
+        all.retain(|entry| !entry.loc.name().is_empty());
+        Ok(all)
     }
 
     fn compiled(&self, step: &str) -> Result<Pattern, StoreError> {
@@ -135,9 +163,9 @@ impl<'a> Walk<'a> {
         let kind = if last { "file" } else { "folder" };
         let [folder] = here else { return format!("in {} folders no {kind} is called {step}", here.len()) };
         let place = folder.as_ref().map_or_else(|| "this folder".into(), |f| format!("the folder {f}"));
-        let wanted =
-            |name: &String| !name.starts_with('.') && self.stores.is_folder(&child(folder, name), true) != last;
-        let names: Vec<String> = self.names(folder).unwrap_or_default().into_iter().filter(wanted).collect();
+        let wanted = |entry: &Entry| !entry.loc.name().starts_with('.') && self.is_folder(entry) != last;
+        let entries = self.entries(folder).unwrap_or_default();
+        let names: Vec<String> = entries.into_iter().filter(wanted).map(|entry| entry.loc.file_name()).collect();
         if let Some(near) = closest(step, names.iter().map(String::as_str)).filter(|_| !is_sign(step)) {
             return format!("{place} has no {kind} {step}; did you mean {near}?");
         }

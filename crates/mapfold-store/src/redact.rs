@@ -51,7 +51,7 @@ pub fn redact(text: &str) -> String {
         let (head, tail) = rest.split_at(at + 3);
         out.push_str(head);
         let end = tail.find(ends_url).unwrap_or(tail.len());
-        out.push_str(&redact_after_scheme(&tail[..end]));
+        out.push_str(&redact_rest(head, &tail[..end]));
         rest = &tail[end..];
     }
     out.push_str(rest);
@@ -61,13 +61,25 @@ pub fn redact(text: &str) -> String {
 /// [`redact`] for a text known to be one single URL, whatever characters it holds.
 pub(crate) fn redact_url(url: &str) -> String {
     match url.split_once("://") {
-        Some((scheme, rest)) => format!("{scheme}://{}", redact_after_scheme(rest)),
+        Some((scheme, rest)) => format!("{scheme}://{}", redact_rest(&format!("{scheme}://"), rest)),
         None => url.to_owned(),
     }
 }
 
 fn ends_url(c: char) -> bool {
     c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`')
+}
+
+/// What follows the `scheme://` that ends `head`. In `abfss://container@account..` the part before the `@` is no user.
+fn redact_rest(head: &str, rest: &str) -> String {
+    const CONTAINERS: [&str; 4] = ["abfs://", "abfss://", "wasb://", "wasbs://"];
+    let container = rest.split_once('@').filter(|(name, _)| !name.contains(['/', ':', '?']));
+    match container {
+        Some((name, host)) if CONTAINERS.iter().any(|scheme| head.ends_with(scheme)) => {
+            format!("{name}@{}", redact_after_scheme(host))
+        }
+        _ => redact_after_scheme(rest),
+    }
 }
 
 /// `user:password@host/path?query#fragment` with its secrets hidden.

@@ -22,13 +22,35 @@ pub(crate) enum Fault {
     Short(StoreError),
 }
 
+/// How long to go on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) retries: u32,
+    pub(crate) backoff: Duration,
+    pub(crate) total: Duration,
+}
+
+impl From<&StoreOptions> for Patience {
+    fn from(options: &StoreOptions) -> Patience {
+        Patience { retries: options.http_retries, backoff: options.http_backoff, total: options.http_retry_total }
+    }
+}
+
+impl Patience {
+    /// As often as needed within `total`.
+    pub(crate) fn of(total: Duration) -> Patience {
+        Patience { retries: u32::MAX, backoff: Duration::from_millis(200), total }
+    }
+}
+
 /// Runs `attempt` until it succeeds, fails for good, or the patience of `options` ends.
 pub(crate) async fn retrying<T, F: Future<Output = Result<T, Fault>>>(
-    options: &StoreOptions,
+    patience: impl Into<Patience>,
     counters: &Counters,
     loc: &crate::Loc,
     attempt: impl Fn() -> F,
 ) -> Result<T, StoreError> {
+    let patience = patience.into();
     let started = Instant::now();
     let mut attempts = 0;
     loop {
@@ -39,8 +61,8 @@ pub(crate) async fn retrying<T, F: Future<Output = Result<T, Fault>>>(
             Err(Fault::Final(error)) => return Err(error),
             Err(fault) => fault,
         };
-        let wait = wait_before(options, attempts, &fault);
-        if attempts > options.http_retries || started.elapsed() + wait > options.http_retry_total {
+        let wait = wait_before(patience, attempts, &fault);
+        if attempts > patience.retries || started.elapsed() + wait > patience.total {
             return Err(give_up(loc, attempts, fault));
         }
         tracing::debug!(%loc, attempts, ?wait, ?fault, "trying again");
@@ -56,8 +78,8 @@ fn give_up(loc: &crate::Loc, attempts: u32, fault: Fault) -> StoreError {
     }
 }
 
-fn wait_before(options: &StoreOptions, attempts: u32, fault: &Fault) -> Duration {
-    let doubled = options.http_backoff.saturating_mul(1 << (attempts - 1).min(16));
+fn wait_before(patience: Patience, attempts: u32, fault: &Fault) -> Duration {
+    let doubled = patience.backoff.saturating_mul(1 << (attempts - 1).min(16));
     let wait = doubled.min(LONGEST_WAIT).mul_f64(jitter());
     match fault {
         Fault::Passing { after: Some(after), .. } => wait.max(*after),

@@ -2,7 +2,7 @@
 //!
 //! Bulk reading is async (`head`, `read`, `read_ranges`), because many reads are in flight at once;
 //! everything else is sync, because it is rare and its callers are. Local and memory operations never touch
-//! the runtime from the sync side; an HTTP one blocks on it, so it must not be called from async code.
+//! the runtime from the sync side; one over the network blocks on it, so it must not be called from async code.
 //!
 //! What a [`Stores::head`] saw is remembered (a bounded number): a later read of an object that has
 //! changed since is [`StoreError::Changed`], never a mixture of two versions.
@@ -16,18 +16,21 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
 use crate::counters::{Counters, StoreCounters};
+use crate::hdfs::{Clusters, Located};
 use crate::http::Http;
 use crate::local::{self, Local, LocalFile};
 use crate::memory::Memory;
+use crate::objects::Objects;
 use crate::ranges;
 use crate::recent::Recent;
+use crate::remote::Remote;
 use crate::runtime::{LazyRuntime, within};
-use crate::{Loc, Scheme, StoreError, StoreOptions, WorkFile, list, pattern};
+use crate::{Entry, Loc, Scheme, Settings, StoreError, StoreOptions, WorkFile, list, pattern};
 
 /// Requests of one `read_ranges` in flight at once.
 const CONCURRENT: usize = 8;
 /// Holes that are read along: about what a round trip, or a seek, costs.
-const HTTP_GAP: u64 = 64 << 10;
+const NETWORK_GAP: u64 = 64 << 10;
 const LOCAL_GAP: u64 = 16 << 10;
 /// How many identities are remembered (at least).
 const SEEN: usize = 4096;
@@ -73,6 +76,8 @@ struct Inner {
     local: Local,
     memory: Memory,
     http: Http,
+    objects: Objects,
+    clusters: Clusters,
     counters: Arc<Counters>,
     seen: Mutex<Recent<Arc<str>, String>>,
 }
@@ -85,6 +90,8 @@ impl Default for Inner {
             local: Local::default(),
             memory: Memory::default(),
             http: Http::default(),
+            objects: Objects::default(),
+            clusters: Clusters::default(),
             counters: Arc::default(),
             seen: Mutex::new(Recent::new(SEEN)),
         }
@@ -110,6 +117,11 @@ impl Stores {
     /// Stores with these options.
     pub fn with_options(options: StoreOptions) -> Stores {
         Stores(Arc::new(Inner { options, ..Inner::default() }))
+    }
+
+    /// Stores with the same options and nothing else in common: for tests of what two processes do.
+    pub(crate) fn apart(&self) -> Stores {
+        Stores::with_options(self.0.options.clone())
     }
 
     /// Runs `future` on the I/O threads.
@@ -145,6 +157,11 @@ impl Stores {
                 let asking = inner.http.head(loc, &inner.options, &inner.counters);
                 within(inner.runtime.get().handle(), asking).await?
             }
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                self.0.counters.request();
+                let remote = self.remote(loc)?;
+                within(self.0.runtime.get().handle(), remote.head(loc)).await?
+            }
             Scheme::List => return Err(StoreError::is_list(loc)),
         };
         self.remember(loc, info.etag.as_deref());
@@ -176,6 +193,11 @@ impl Stores {
                 let asking = inner.http.read(loc, &range, &inner.options, &inner.counters);
                 within(inner.runtime.get().handle(), asking).await?
             }
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                self.0.counters.request();
+                let remote = self.remote(loc)?;
+                within(self.0.runtime.get().handle(), remote.read(loc, &range)).await?
+            }
             Scheme::List => return Err(StoreError::is_list(loc)),
         };
         self.0.counters.read(bytes.len());
@@ -193,7 +215,7 @@ impl Stores {
             check_range(loc, range)?;
         }
         let gap = match loc.scheme() {
-            Scheme::Http => HTTP_GAP,
+            Scheme::Http | Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => NETWORK_GAP,
             Scheme::Local => LOCAL_GAP,
             Scheme::Memory | Scheme::List => 0,
         };
@@ -218,6 +240,7 @@ impl Stores {
                 let inner = &*self.0;
                 self.block_on(inner.http.get(loc, &inner.options, &inner.counters))?
             }
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => self.block_on(self.remote(loc)?.get(loc))?,
             Scheme::List => return Err(StoreError::is_list(loc)),
         };
         if loc.scheme() != Scheme::Http {
@@ -232,12 +255,14 @@ impl Stores {
     ///
     /// # Errors
     /// [`StoreError::NoSpace`], [`StoreError::ReadOnly`], [`StoreError::Denied`], [`StoreError::IsDirectory`].
-    #[allow(clippy::needless_pass_by_value)] // a store on the network will keep the bytes
     pub fn put(&self, loc: &Loc, bytes: Bytes) -> Result<(), StoreError> {
         let len = bytes.len();
         match loc.scheme() {
             Scheme::Local => local::put(loc, &bytes)?,
             Scheme::Memory => self.0.memory.put(loc, &bytes)?,
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                self.block_on(self.remote(loc)?.put(loc, bytes))?;
+            }
             Scheme::Http | Scheme::List => return Err(no_writing(loc)),
         }
         self.wrote(loc, len);
@@ -249,12 +274,14 @@ impl Stores {
     ///
     /// # Errors
     /// [`StoreError::AlreadyExists`]; else those of [`Stores::put`].
-    #[allow(clippy::needless_pass_by_value)] // a store on the network will keep the bytes
     pub fn create(&self, loc: &Loc, bytes: Bytes) -> Result<(), StoreError> {
         let len = bytes.len();
         match loc.scheme() {
             Scheme::Local => local::create(loc, &bytes)?,
             Scheme::Memory => self.0.memory.create(loc, &bytes)?,
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                self.block_on(self.remote(loc)?.create(loc, bytes))?;
+            }
             Scheme::Http | Scheme::List => return Err(no_writing(loc)),
         }
         self.wrote(loc, len);
@@ -285,6 +312,7 @@ impl Stores {
         match loc.scheme() {
             Scheme::Local => local::exists(loc),
             Scheme::Memory => Ok(self.0.memory.exists(loc)),
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => self.block_on(self.remote(loc)?.exists(loc)),
             Scheme::Http => match self.block_on(self.head(loc)) {
                 Ok(_) => Ok(true),
                 Err(StoreError::NotFound { .. }) => Ok(false),
@@ -302,6 +330,7 @@ impl Stores {
         match loc.scheme() {
             Scheme::Local => local::delete(loc)?,
             Scheme::Memory => self.0.memory.delete(loc)?,
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => self.block_on(self.remote(loc)?.delete(loc))?,
             Scheme::Http | Scheme::List => return Err(no_writing(loc)),
         }
         self.forget(loc);
@@ -311,13 +340,72 @@ impl Stores {
     /// Files and folders directly inside `dir`, sorted by name.
     ///
     /// # Errors
-    /// [`StoreError::NotFound`] for a folder that is not there.
+    /// [`StoreError::NotFound`] for a folder that is not there. In an object store such a folder is an empty one.
     pub fn list(&self, dir: &Loc) -> Result<Vec<Loc>, StoreError> {
         match dir.scheme() {
             Scheme::Local => local::list(dir),
             Scheme::Memory => self.0.memory.list(dir),
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                let mut all: Vec<Loc> = self.entries(dir)?.into_iter().map(|entry| entry.loc).collect();
+                all.dedup();
+                Ok(all)
+            }
             Scheme::Http => Err(StoreError::unsupported(dir, "listing a folder over HTTP")),
             Scheme::List => Err(StoreError::is_list(dir)),
+        }
+    }
+
+    /// What is directly inside `dir`, with sizes, sorted by name. In an object store one name may be a file and a
+    /// folder, and is listed twice.
+    ///
+    /// # Errors
+    /// Those of [`Stores::list`].
+    pub fn entries(&self, dir: &Loc) -> Result<Vec<Entry>, StoreError> {
+        match dir.scheme() {
+            Scheme::Local => local::entries(dir),
+            Scheme::Memory => self.0.memory.entries(dir),
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => self.block_on(self.remote(dir)?.entries(dir)),
+            Scheme::Http => Err(StoreError::unsupported(dir, "listing a folder over HTTP")),
+            Scheme::List => Err(StoreError::is_list(dir)),
+        }
+    }
+
+    /// All files below `dir`, at any depth, in the order of their texts. Links are not followed.
+    ///
+    /// # Errors
+    /// Those of [`Stores::list`].
+    pub fn below(&self, dir: &Loc) -> Result<Vec<Entry>, StoreError> {
+        if dir.scheme().is_objects()
+            && let Remote::Objects(bucket) = self.remote(dir)?
+        {
+            return self.block_on(bucket.below(dir));
+        }
+        let mut files = Vec::new();
+        let mut folders = vec![dir.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in self.entries(&folder)? {
+                match entry.folder {
+                    true => folders.push(entry.loc),
+                    false => files.push(entry),
+                }
+            }
+        }
+        files.sort_by(|a, b| a.loc.cmp(&b.loc));
+        Ok(files)
+    }
+
+    /// The hosts that hold the blocks of `range` of a file in HDFS, in the order of the file. Empty where nobody knows:
+    /// any other store, or a name node that does not tell.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`] when no name node is named.
+    pub fn hosts_of(&self, loc: &Loc, range: Range<u64>) -> Result<Vec<Located>, StoreError> {
+        match loc.scheme() {
+            Scheme::Hdfs => match self.remote(loc)? {
+                Remote::Hdfs(hdfs) => Ok(self.block_on(hdfs.located(&self.0.http, loc, &range))),
+                Remote::Objects(_) => Ok(Vec::new()),
+            },
+            _ => Ok(Vec::new()),
         }
     }
 
@@ -341,6 +429,9 @@ impl Stores {
         match loc.local_path() {
             Some(path) if links => path.is_dir(),
             Some(path) => path.symlink_metadata().is_ok_and(|m| m.is_dir()),
+            None if loc.scheme().is_remote() => {
+                self.remote(loc).is_ok_and(|remote| self.block_on(remote.is_folder(loc)).unwrap_or_default())
+            }
             None => loc.scheme() == Scheme::Memory && self.0.memory.is_folder(loc),
         }
     }
@@ -353,6 +444,7 @@ impl Stores {
         match dir.scheme() {
             Scheme::Local => local::create_dir(dir),
             Scheme::Memory => self.0.memory.create_dir(dir),
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => self.block_on(self.remote(dir)?.create_dir(dir)),
             Scheme::Http | Scheme::List => Err(no_writing(dir)),
         }
     }
@@ -365,6 +457,9 @@ impl Stores {
         match dir.scheme() {
             Scheme::Local => local::remove_dir(dir)?,
             Scheme::Memory => self.0.memory.remove_dir(dir)?,
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                self.block_on(self.remote(dir)?.remove_dir(dir))?;
+            }
             Scheme::Http | Scheme::List => return Err(no_writing(dir)),
         }
         self.forget(dir);
@@ -381,6 +476,9 @@ impl Stores {
             Scheme::Local => Arc::new(LocalFile::create(loc, counters)?),
             Scheme::Memory => Arc::new(self.0.memory.create_file(loc, counters)?),
             Scheme::Http => return Err(StoreError::unsupported(loc, "a working file over HTTP")),
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                return Err(StoreError::unsupported(loc, "a working file in this store"));
+            }
             Scheme::List => return Err(StoreError::is_list(loc)),
         };
         self.forget(loc);
@@ -397,6 +495,9 @@ impl Stores {
             Scheme::Local => Arc::new(LocalFile::open(loc, counters)?),
             Scheme::Memory => Arc::new(self.0.memory.open_file(loc, counters)?),
             Scheme::Http => return Err(StoreError::unsupported(loc, "a working file over HTTP")),
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                return Err(StoreError::unsupported(loc, "a working file in this store"));
+            }
             Scheme::List => return Err(StoreError::is_list(loc)),
         };
         self.forget(loc);
@@ -412,6 +513,7 @@ impl Stores {
         match (from.scheme(), to.scheme()) {
             (Scheme::Local, Scheme::Local) => local::rename(from, to, replace)?,
             (Scheme::Memory, Scheme::Memory) => self.0.memory.rename(from, to, replace)?,
+            _ if from.same_store(to) => self.block_on(self.remote(to)?.rename(from, to, replace))?,
             _ => {
                 return Err(StoreError::unsupported(to, "renaming between stores, or over HTTP,"));
             }
@@ -440,6 +542,7 @@ impl Stores {
         match (from.scheme(), to.scheme()) {
             (Scheme::Local, Scheme::Local) => local::swap(from, to)?,
             (Scheme::Memory, Scheme::Memory) => self.0.memory.swap(from, to)?,
+            _ if from.same_store(to) => self.block_on(self.remote(to)?.swap(from, to))?,
             _ => return Err(StoreError::unsupported(to, "exchanging between stores, or over HTTP,")),
         }
         self.forget(from);
@@ -469,8 +572,34 @@ impl Stores {
             Scheme::Local => local::check_writable(loc),
             Scheme::Memory if self.0.memory.is_folder(loc) => Err(StoreError::IsDirectory { loc: loc.to_string() }),
             Scheme::Memory => Ok(()),
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
+                self.block_on(self.remote(loc)?.check_writable(loc))
+            }
             Scheme::Http | Scheme::List => Err(no_writing(loc)),
         }
+    }
+
+    /// The settings that remote stores use.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`] when a file of settings cannot be understood.
+    pub fn settings(&self) -> Result<Arc<Settings>, StoreError> {
+        match &self.0.options.settings {
+            Some(settings) => Ok(settings.clone()),
+            None => Settings::of_process(),
+        }
+    }
+
+    /// The client for a location in an object store or HDFS.
+    pub(crate) fn remote(&self, loc: &Loc) -> Result<Remote, StoreError> {
+        let inner = &*self.0;
+        let settings = self.settings()?;
+        if loc.scheme() == Scheme::Hdfs {
+            let io = inner.runtime.get().handle();
+            let cluster = inner.clusters.of(loc, &settings, &inner.options, &inner.counters, io)?;
+            return Ok(Remote::Hdfs(cluster));
+        }
+        Ok(Remote::Objects(inner.objects.bucket(loc, &settings, &inner.options)?))
     }
 
     /// What was done so far.
@@ -511,9 +640,14 @@ impl Stores {
     }
 
     /// Forgets everything known about `loc` and what lies below it.
-    fn forget(&self, loc: &Loc) {
+    pub(crate) fn forget(&self, loc: &Loc) {
         if let Some(path) = loc.local_path() {
             self.0.local.forget(path);
+        }
+        if loc.scheme() == Scheme::Hdfs
+            && let Ok(remote) = self.remote(loc)
+        {
+            remote.forget(loc);
         }
         let base = loc.base();
         self.seen().forget(|key| {
@@ -522,7 +656,11 @@ impl Stores {
         });
     }
 
-    fn wrote(&self, loc: &Loc, bytes: usize) {
+    pub(crate) fn counters_live(&self) -> &Counters {
+        &self.0.counters
+    }
+
+    pub(crate) fn wrote(&self, loc: &Loc, bytes: usize) {
         self.0.counters.wrote(bytes);
         self.forget(loc);
     }

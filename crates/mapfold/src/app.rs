@@ -77,6 +77,9 @@ impl Builtin {
                 Ok(args) => args,
                 Err(e) => return says::print_usage_error(&e),
             };
+            if let Err(e) = args.stores.install() {
+                return says::print_job_error(&args, &e, false);
+            }
             if args.describe {
                 return says::print_json(&describe::schema(&described));
             }

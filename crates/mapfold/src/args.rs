@@ -174,6 +174,9 @@ pub struct RunArgs {
     pub watch: crate::watching::WatchArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
+    pub stores: crate::StoreArgs,
+    #[command(flatten)]
+    #[allow(missing_docs)]
     pub read: ReadArgs,
     #[command(flatten)]
     #[allow(missing_docs)]
@@ -247,11 +250,18 @@ pub struct WriteArgs {
 }
 
 /// The options that planning depends on, as they travel to member processes.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Settings {
     pub(crate) plan: PlanOptions,
     pub(crate) read: ReadOptions,
     pub(crate) write: WriteOverrides,
+}
+
+/// The same on its way to a member process, with the settings of stores, secrets included: never logged, never kept.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Travelling {
+    pub(crate) settings: Settings,
+    pub(crate) stores: String,
 }
 
 impl Settings {
@@ -405,12 +415,22 @@ impl RunArgs {
         }
     }
 
-    /// What a member process needs to build the same plan, as JSON.
+    /// What a member process needs to build the same plan, as JSON, with the secrets of stores: it is for the
+    /// connection to members alone.
     ///
     /// # Errors
     /// Never for options that were parsed.
     pub fn settings(&self) -> Result<String> {
-        Ok(serde_json::to_string(&Settings::of(self))?)
+        let stores = match (self.mode, mapfold_store::Settings::of_process()) {
+            (Mode::Standalone, _) => String::new(), // There is no member.
+            (_, Ok(settings)) => settings.to_travel().expose().to_owned(),
+            (_, Err(error)) => {
+                // Who needs them has failed with this error before; who does not, runs.
+                tracing::warn!(%error, "members get no settings of stores");
+                String::new()
+            }
+        };
+        Ok(serde_json::to_string(&Travelling { settings: Settings::of(self), stores })?)
     }
 
     /// The options that change results, as given: `--tile` -> `256`. `--resume` names the one that differs.

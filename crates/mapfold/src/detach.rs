@@ -46,8 +46,9 @@ fn start(id: &JobId, log: &Path) -> std::io::Result<Child> {
     let err = out.try_clone()?;
     // In its very place: behind `--` it would be an input.
     let named = |a: std::ffi::OsString| if a == "--detach" { format!("--job-id={id}").into() } else { a };
-    let args = std::env::args_os().skip(1).map(named);
-    Command::new(std::env::current_exe()?).args(args).stdin(Stdio::null()).stdout(out).stderr(err).spawn()
+    let (args, secrets) = crate::store_args::without_secrets(std::env::args_os().skip(1));
+    let args = args.into_iter().map(named);
+    Command::new(std::env::current_exe()?).args(args).envs(secrets).stdin(Stdio::null()).stdout(out).stderr(err).spawn()
 }
 
 /// Waits until the job has begun, `None`, or its process has ended before: its exit code.

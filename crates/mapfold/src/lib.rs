@@ -66,6 +66,7 @@ mod detach;
 mod member;
 mod says;
 mod split;
+mod store_args;
 mod table;
 pub mod testing;
 mod watching;
@@ -76,6 +77,7 @@ pub use mapfold_plan::{Error, Result};
 pub use member::attend_if_called;
 pub use says::{print_error, print_usage_error, set_up_logging};
 pub use split::{AskedSplit, split};
+pub use store_args::StoreArgs;
 
 /// `numerator / denominator`, NaN (so: nodata) where the denominator is 0. For indices: 0/0 and x/0 are no numbers.
 ///

@@ -4,7 +4,7 @@
 //! options and the answers that planning got come to it over the control connection.
 
 use crate::app::Builtin;
-use crate::args::{Mode, RunArgs, Settings};
+use crate::args::{Mode, RunArgs, Settings, Travelling};
 use crate::{Error, Result, says, split};
 use mapfold_coord::{Generation, JobId, events};
 use mapfold_engine::{Crew, Door, Ended, Orders};
@@ -133,7 +133,11 @@ fn attend(place: &str, jobs: &[Builtin]) -> Result<()> {
 
 /// The plan of the run, from its parameters and the answers that it got.
 fn same_plan(job: &Builtin, orders: &Orders) -> Result<Plan> {
-    let Settings { plan, read, write } = serde_json::from_str(&orders.settings)?;
+    let Travelling { settings, stores } = serde_json::from_str(&orders.settings)?;
+    let Settings { plan, read, write } = settings;
+    if !stores.is_empty() {
+        mapfold_store::Settings::from_travel(&stores)?.install();
+    }
     let plan = Plan::replaying(Stores::new(), plan, orders.answers.clone());
     plan.set(read);
     plan.set(write);

@@ -3,6 +3,7 @@
 
 use crate::Error;
 use crate::args::RunArgs;
+use crate::store_args;
 use mapfold_coord::events::MemberUse;
 use mapfold_engine::{RunOptions, RunOutcome};
 use mapfold_watch::{MemberReport, MemoryReport, OutputReport, RunReport, StageReport};
@@ -14,13 +15,16 @@ use std::process::ExitCode;
 /// Logs to stderr: `RUST_LOG`, else warnings, more with `-v`.
 pub fn set_up_logging(verbose: u8, colour: bool) {
     use tracing_subscriber::EnvFilter;
+    /// What libraries tell of every connection, or of faults that we repair; and headers with signatures in them.
+    const QUIET: &str =
+        "hyper=info,hyper_util=info,h2=info,reqwest=info,rustls=info,object_store=info,hdfs_native=error";
     let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
     let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let filter = asked.map(|text| {
-        let understood = EnvFilter::try_new(&text);
+        let understood = EnvFilter::try_new(format!("{text},{QUIET}"));
         understood.inspect_err(|e| eprintln!("warning: RUST_LOG={text:?} is not understood ({e}): it is ignored"))
     });
-    let filter = filter.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new(level));
+    let filter = filter.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new(format!("{level},{QUIET}")));
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
     let _ = log.with_target(false).without_time().try_init();
 }
@@ -179,9 +183,13 @@ fn resume_line() -> String {
             a
         }
     };
-    let words: Vec<String> = std::env::args()
+    let (words, secrets) = store_args::without_secrets(std::env::args_os());
+    let words: Vec<String> = words
+        .into_iter()
+        .map(|a| a.to_string_lossy().into_owned())
         .filter(|a| a != "--overwrite" && a != "--resume" && !a.starts_with("--job-id="))
         .map(quote)
         .collect();
-    mapfold_store::redact(&format!("{} --resume", words.join(" ")))
+    let with = if secrets.is_empty() { "" } else { " (with the secrets of -D again)" };
+    mapfold_store::redact(&format!("{} --resume{with}", words.join(" ")))
 }

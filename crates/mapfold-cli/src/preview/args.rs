@@ -37,6 +37,9 @@ pub struct PreviewArgs {
     /// Replace an existing picture
     #[arg(long)]
     pub overwrite: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub stores: mapfold::StoreArgs,
 }
 
 /// The ramps by name, for clap to list, complete and find the nearest of.

@@ -56,6 +56,7 @@ fn a_picture_is_not_replaced_unasked() {
         legend: false,
         no_legend: false,
         overwrite: false,
+        stores: mapfold::StoreArgs::default(),
     };
     let length = args.run(&stores).unwrap();
     let png = stores.get(&output).unwrap();

@@ -1,0 +1,105 @@
+//! What an object store's refusal means, in the words of [`StoreError`].
+//!
+//! Bodies of refusals hold more than people may see (the text that was signed, ids of keys): only the code and the
+//! message of the server are passed on, redacted.
+
+use object_store::Error;
+
+use crate::{Loc, StoreError, redact};
+
+/// The error for a refusal at `loc`.
+pub(super) fn fault(loc: &Loc, error: &Error) -> StoreError {
+    let why = words(error);
+    let text = loc.to_string();
+    match error {
+        Error::NotFound { .. } if names_bucket(&why) => StoreError::NotFound { loc: loc.root().to_string() },
+        Error::NotFound { .. } => StoreError::NotFound { loc: text },
+        Error::AlreadyExists { .. } | Error::Precondition { .. } => StoreError::AlreadyExists { loc: text },
+        Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => StoreError::Denied { loc: text, why },
+        Error::NotSupported { .. } | Error::NotImplemented { .. } => StoreError::Unsupported { loc: text, what: why },
+        Error::InvalidPath { .. } => StoreError::BadUrl { loc: text, why },
+        _ if is_refused(&why) => StoreError::Denied { loc: text, why },
+        _ if is_elsewhere(&why) => StoreError::Settings {
+            loc: loc.root().to_string(),
+            why: "the bucket is in another region than aws_region says; set AWS_REGION to that of the bucket".into(),
+        },
+        _ if without_credentials(&why) => {
+            StoreError::Settings { loc: loc.root().to_string(), why: NO_CREDENTIALS.into() }
+        }
+        _ => StoreError::Network { loc: text, attempts: attempts(&why), why },
+    }
+}
+
+const NO_CREDENTIALS: &str = "no credentials were found in the settings, and no service of this machine gives any; \
+    AWS_NO_SIGN_REQUEST=YES (S3), GS_NO_SIGN_REQUEST=YES (GCS) or AZURE_NO_SIGN_REQUEST=YES read public data without";
+
+/// Whether asking again may help: anything but a refusal that names its reason.
+pub(super) fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Generic { .. } | Error::JoinError { .. })
+}
+
+fn names_bucket(why: &str) -> bool {
+    ["NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist"].iter().any(|sign| why.contains(sign))
+}
+
+fn is_refused(why: &str) -> bool {
+    [
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "SignatureDoesNotMatch",
+        "AccessDenied",
+        "AuthenticationFailed",
+        "InvalidToken",
+    ]
+    .iter()
+    .any(|sign| why.contains(sign))
+}
+
+fn is_elsewhere(why: &str) -> bool {
+    ["incorrectly configured region", "PermanentRedirect", "AuthorizationHeaderMalformed"]
+        .iter()
+        .any(|s| why.contains(s))
+}
+
+/// The services that give credentials to machines of a cloud; elsewhere nobody answers there.
+fn without_credentials(why: &str) -> bool {
+    ["169.254.169.254", "169.254.170.2", "metadata.google.internal"].iter().any(|host| why.contains(host))
+}
+
+/// How often the client asked, as its message tells.
+fn attempts(why: &str) -> u32 {
+    let retries = why.split("after ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u32>().ok());
+    retries.unwrap_or(0).saturating_add(1)
+}
+
+/// The chain of causes as one line.
+fn words(error: &Error) -> String {
+    let mut texts = vec![error.to_string()];
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !texts.iter().any(|known| known.contains(&text)) {
+            texts.push(text);
+        }
+        source = cause.source();
+    }
+    let all = texts.join(": ");
+    let told = match of_server(&all) {
+        Some(said) => said,
+        None => all.split(" (os error").next().unwrap_or(&all).to_owned(),
+    };
+    redact(&told.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// `Code: Message` of an error document in XML.
+fn of_server(text: &str) -> Option<String> {
+    let code = between(text, "<Code>", "</Code>")?;
+    let message = between(text, "<Message>", "</Message>").unwrap_or_default();
+    // Azure puts time and request below the first line.
+    Some(format!("{code}: {}", message.lines().next().unwrap_or_default()).trim_end_matches([':', ' ']).to_owned())
+}
+
+fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
+    let rest = text.split_once(start)?.1;
+    rest.split_once(end).map(|(found, _)| found)
+}

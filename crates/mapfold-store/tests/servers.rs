@@ -1,0 +1,263 @@
+//! The laws of all stores against real servers: MinIO, Azurite, a double of Google Cloud Storage, HDFS.
+//!
+//! The servers are parts of `cluster/`; where one cannot be had, its test says SKIPPED and fails with `CI=true`.
+#![allow(clippy::unwrap_used)]
+
+use mapfold_store::{Loc, Settings, StoreError, StoreOptions, Stores, conformance};
+use mapfold_tests::parts::{Part, part};
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::time::Duration;
+
+/// The settings that the environment of a client would give.
+fn settings(part: &Part) -> Settings {
+    let known = Settings::known().map(|(name, _)| name).collect::<Vec<_>>();
+    let mut all = Settings::none();
+    for (name, value) in part.vars() {
+        if name == "HADOOP_CONF_DIR" {
+            all = all.with_hadoop(value).unwrap();
+        } else if let Ok(more) = all.clone().with(name, value, "test") {
+            all = more;
+        }
+    }
+    assert!(!known.is_empty());
+    all
+}
+
+fn stores_with(settings: Settings) -> Stores {
+    Stores::with_options(StoreOptions { settings: Some(Arc::new(settings)), ..StoreOptions::default() })
+}
+
+fn stores(part: &Part) -> Stores {
+    stores_with(settings(part))
+}
+
+/// An empty folder of a part.
+fn folder(stores: &Stores, part: &Part) -> Loc {
+    let folder = Loc::parse(&part.folder()).unwrap();
+    stores.create_dir(&folder).unwrap();
+    folder
+}
+
+fn conforms(name: &str) {
+    let Some(part) = part(name) else { return };
+    let stores = stores(&part);
+    conformance::all(&stores, &folder(&stores, &part));
+}
+
+#[test]
+fn s3_conforms() {
+    conforms("s3");
+}
+
+#[test]
+fn azure_conforms() {
+    conforms("azure");
+}
+
+#[test]
+fn gcs_conforms() {
+    conforms("gcs");
+}
+
+#[test]
+fn hdfs_conforms() {
+    conforms("hdfs");
+}
+
+/// A wrong key is refused by name, at once, and is not in the message.
+#[test]
+fn a_wrong_key_is_denied_and_not_told() {
+    const CANARY: &str = "Y2FuYXJ5LWNhbmFyeS1jYW5hcnktY2FuYXJ5LWNhbmFyeQ==";
+    for (name, setting) in [("s3", "aws_secret_access_key"), ("azure", "azure_storage_account_key")] {
+        let Some(part) = part(name) else { continue };
+        let stores = stores_with(settings(&part).with(setting, CANARY, "test").unwrap());
+        let loc = Loc::parse(&part.folder()).unwrap().join("x");
+        let errors = [
+            stores.get(&loc).unwrap_err(),
+            stores.put(&loc, "x".into()).unwrap_err(),
+            stores.create(&loc, "x".into()).unwrap_err(),
+            stores.list(&loc).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(matches!(error, StoreError::Denied { .. }), "{name}: {error:?}");
+            assert!(!format!("{error:?} {error}").contains("anary") && !error.to_string().contains(CANARY), "{error}");
+            assert!(error.remedy().unwrap().contains("mapfold config show"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_bucket_is_named() {
+    for (name, other) in
+        [("s3", "s3://no-such-bucket/x"), ("azure", "az://no-such-container/x"), ("gcs", "gs://no-such-bucket/x")]
+    {
+        let Some(part) = part(name) else { continue };
+        let (stores, loc) = (stores(&part), Loc::parse(other).unwrap());
+        for error in [stores.get(&loc).unwrap_err(), stores.put(&loc, "x".into()).unwrap_err()] {
+            assert!(matches!(error, StoreError::NotFound { .. }), "{error:?}");
+            assert_eq!(error.loc(), loc.parent().unwrap().to_string());
+        }
+    }
+}
+
+#[test]
+fn a_missing_name_node_is_told_soon() {
+    let began = std::time::Instant::now();
+    let loc = Loc::parse("hdfs://127.0.0.1:1/x").unwrap();
+    let error = stores_with(Settings::none()).get(&loc).unwrap_err();
+    assert!(matches!(error, StoreError::Network { .. }), "{error:?}");
+    assert!(error.to_string().contains("refused"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(30), "a misspelt host does not cost minutes");
+}
+
+/// Answers to requests with a condition get lost on the way back; the create is sure all the same.
+#[test]
+fn a_create_whose_answer_is_lost_is_settled() {
+    let Some(part) = part("s3") else { return };
+    let direct = stores(&part);
+    let folder = folder(&direct, &part);
+    let server = part.var("AWS_ENDPOINT_URL").trim_start_matches("http://").to_owned();
+    let (proxy, lost) = losing_proxy(server);
+    let stores = stores_with(settings(&part).with("aws_endpoint", &format!("http://{proxy}"), "test").unwrap());
+    let mine = folder.join("mine");
+    stores.create(&mine, "mine".into()).unwrap();
+    assert!(lost.load(SeqCst) > 0, "nothing was lost: the test proves nothing");
+    assert_eq!(direct.get(&mine).unwrap(), "mine");
+    let theirs = folder.join("theirs");
+    direct.create(&theirs, "mine".into()).unwrap();
+    let before = lost.load(SeqCst);
+    let error = stores.create(&theirs, "mine".into()).unwrap_err();
+    assert!(lost.load(SeqCst) > before, "nothing was lost: the test proves nothing");
+    assert!(matches!(error, StoreError::AlreadyExists { .. }), "equal bytes do not make it ours: {error:?}");
+}
+
+/// Passes bytes on to `server`, and drops the answer to every second put with a condition, from the first on.
+fn losing_proxy(server: String) -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (lost, puts) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counted = lost.clone();
+    std::thread::spawn(move || {
+        for client in listener.incoming().flatten() {
+            let upstream = TcpStream::connect(&server).unwrap();
+            let (lost, puts) = (counted.clone(), puts.clone());
+            std::thread::spawn(move || pass(client, upstream, &lost, &puts));
+        }
+    });
+    (address, lost)
+}
+
+fn pass(mut client: TcpStream, mut upstream: TcpStream, lost: &AtomicUsize, puts: &AtomicUsize) {
+    let (mut back, mut down) = (upstream.try_clone().unwrap(), client.try_clone().unwrap());
+    let dropping = Arc::new(AtomicUsize::new(0));
+    let watched = dropping.clone();
+    let (mut buffer, mut bytes) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    let answers = std::thread::spawn(move || {
+        while let Ok(n @ 1..) = back.read(&mut bytes) {
+            if watched.load(SeqCst) == 1 {
+                let _ = down.shutdown(std::net::Shutdown::Both);
+                return true;
+            }
+            if down.write_all(&bytes[..n]).is_err() {
+                break;
+            }
+        }
+        let _ = down.shutdown(std::net::Shutdown::Both);
+        false
+    });
+    while let Ok(n @ 1..) = client.read(&mut buffer) {
+        let text = String::from_utf8_lossy(&buffer[..n]).to_lowercase();
+        // The trial of the server itself is let through.
+        let conditional = text.starts_with("put ") && text.contains("if-none-match") && !text.contains("mapfold-trial");
+        if conditional && puts.fetch_add(1, SeqCst).is_multiple_of(2) {
+            dropping.store(1, SeqCst);
+        }
+        if upstream.write_all(&buffer[..n]).is_err() {
+            break;
+        }
+    }
+    let _ = upstream.shutdown(std::net::Shutdown::Both);
+    if answers.join().unwrap_or_default() {
+        lost.fetch_add(1, SeqCst);
+    }
+}
+
+/// A server that takes every put, as some that call themselves compatible with S3 do.
+#[test]
+fn a_server_without_conditions_is_refused() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut request = vec![0; 64 << 10];
+            let n = client.read(&mut request).unwrap_or(0);
+            let answer = match request[..n].starts_with(b"DELETE") {
+                true => "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+                false => "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            };
+            let _ = client.write_all(answer.as_bytes());
+        }
+    });
+    let mut settings = Settings::none();
+    for (name, value) in [
+        ("aws_endpoint", endpoint.as_str()),
+        ("aws_access_key_id", "a"),
+        ("aws_secret_access_key", "b"),
+        ("aws_region", "x"),
+    ] {
+        settings = settings.with(name, value, "test").unwrap();
+    }
+    let stores = stores_with(settings);
+    let loc = Loc::parse("s3://bucket/folder/x").unwrap();
+    for refused in [stores.create(&loc, "x".into()).unwrap_err(), stores.check_writable(&loc).unwrap_err()] {
+        assert!(matches!(refused, StoreError::Unsupported { .. }), "{refused:?}");
+        assert!(refused.to_string().contains("If-None-Match"), "{refused}");
+    }
+}
+
+#[test]
+fn public_data_is_read_unsigned_and_refused_where_it_is_not_public() {
+    let Some(part) = part("s3") else { return };
+    let stores = stores_with(settings(&part).with("aws_skip_signature", "YES", "test").unwrap());
+    let error = stores.get(&Loc::parse(part.uri()).unwrap().join("x")).unwrap_err();
+    assert!(matches!(error, StoreError::Denied { .. }), "{error:?}");
+}
+
+#[test]
+fn copies_go_between_all_stores() {
+    let parts: Vec<Part> = ["s3", "azure", "gcs", "hdfs"].iter().filter_map(|name| part(name)).collect();
+    let all = parts.iter().fold(Settings::none(), |all, part| {
+        let vars = part.vars();
+        let known = vars.iter().filter(|(name, _)| *name != "HADOOP_CONF_DIR");
+        let all = known.fold(all, |all, (name, value)| all.clone().with(name, value, "test").unwrap_or(all));
+        match vars.iter().find(|(name, _)| *name == "HADOOP_CONF_DIR") {
+            Some((_, folder)) => all.with_hadoop(folder).unwrap(),
+            None => all,
+        }
+    });
+    let stores = stores_with(all);
+    let disk = tempfile::tempdir().unwrap();
+    let object: Vec<u8> = (0..40_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let mut from = Loc::local(disk.path().join("object"));
+    std::fs::write(from.local_path().unwrap(), &object).unwrap();
+    let mut places: Vec<Loc> = parts.iter().map(|part| folder(&stores, part).join("copy")).collect();
+    places.push(Loc::local(disk.path().join("back")));
+    for to in places {
+        let moved = std::sync::atomic::AtomicI64::new(0);
+        let count = |bytes: i64| moved.fetch_add(bytes, SeqCst) >= 0;
+        stores.copy(&from, &to, mapfold_store::Replace::Never, &count).unwrap();
+        assert_eq!(moved.load(SeqCst), object.len() as i64, "{to}: what is told is what is copied");
+        let again = stores.copy(&from, &to, mapfold_store::Replace::Never, &count).unwrap_err();
+        assert!(matches!(again, StoreError::AlreadyExists { .. }), "{again:?}");
+        let stopped =
+            stores.copy(&from, &to.sibling("stopped"), mapfold_store::Replace::Never, &|_| false).unwrap_err();
+        assert!(matches!(stopped, StoreError::Io { .. }), "{stopped:?}");
+        assert!(!stores.exists(&to.sibling("stopped")).unwrap());
+        from = to;
+    }
+    assert!(std::fs::read(disk.path().join("back")).unwrap() == object, "the same bytes after the whole tour");
+    assert_eq!(std::fs::read_dir(disk.path()).unwrap().count(), 2, "nothing is left of what was stopped");
+}
