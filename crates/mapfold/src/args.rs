@@ -273,13 +273,6 @@ pub(crate) struct Settings {
     pub(crate) write: WriteOverrides,
 }
 
-/// The same on its way to a member process, with the settings of stores, secrets included: never logged, never kept.
-#[derive(Serialize, Deserialize)]
-pub(crate) struct Travelling {
-    pub(crate) settings: Settings,
-    pub(crate) stores: String,
-}
-
 fn parse_target(text: &str) -> Result<Target, String> {
     text.parse()
 }
@@ -297,6 +290,13 @@ fn parse_host(text: &str) -> Result<String, String> {
     let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
     let good = !text.is_empty() && text.chars().all(fits);
     if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no name of a host, and no address")) }
+}
+
+/// The same on its way to a member process, with the settings of stores, secrets included: never logged, never kept.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Travelling {
+    pub(crate) settings: Settings,
+    pub(crate) stores: String,
 }
 
 impl Settings {
