@@ -508,7 +508,7 @@ impl RunArgs {
     /// # Errors
     /// Never for options that were parsed.
     pub fn settings(&self) -> Result<String> {
-        let stores = match (self.mode, mapfold_store::Settings::of_process()) {
+        let stores = match (self.mode(), mapfold_store::Settings::of_process()) {
             (Mode::Standalone, _) => String::new(), // There is no member.
             (_, Ok(settings)) => settings.to_travel().expose().to_owned(),
             (_, Err(error)) => {
