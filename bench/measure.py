@@ -1,8 +1,8 @@
 """Runs one command; wall seconds, CPU seconds of its process tree, peak memory, exit status.
 
-CPU is user + sys of the command and of every descendant that was waited for (`wait4`). Memory is the kernel's own high
+CPU is user + sys of the command and of every descendant that was waited for (`wait4`). `peak` is the kernel's own high
 water mark (VmHWM) while the command is one process; with several, the largest sum of their resident sizes that was
-seen, sampled every 5 ms, which counts shared pages more than once.
+seen, sampled every 5 ms, which counts shared pages more than once. `largest` is the highest VmHWM of any one process.
 """
 import os
 import resource
@@ -48,14 +48,15 @@ def watch(pid, stop, peak):
     while not stop.wait(0.005):
         pids = tree(pid)
         peak[0] = max(peak[0], high_water(pid) if len(pids) == 1 else sum(map(resident, pids)))
+        peak[1] = max(peak[1], *map(high_water, pids))
 
 
-def run(command, env=None):
-    """`command` is a list. What it says comes back as `said`."""
+def run(command, env=None, keep=2000):
+    """`command` is a list. The last `keep` characters that it says come back as `said`."""
     with tempfile.TemporaryFile("w+") as text:
         start = time.monotonic()
         process = subprocess.Popen(command, env=env, stdout=text, stderr=subprocess.STDOUT)
-        stop, peak = threading.Event(), [0]
+        stop, peak = threading.Event(), [0, 0]
         watcher = threading.Thread(target=watch, args=(process.pid, stop, peak), daemon=True)
         watcher.start()
         _, status, usage = os.wait4(process.pid, 0)
@@ -65,4 +66,4 @@ def run(command, env=None):
         process.returncode = os.waitstatus_to_exitcode(status)
         text.seek(0)
         return dict(rc=process.returncode, wall=wall, cpu=usage.ru_utime + usage.ru_stime, peak=peak[0] / 1e6,
-                    said=text.read()[-2000:])
+                    largest=peak[1] / 1e6, said=text.read()[-keep:])

@@ -23,6 +23,9 @@ parts=$!
 trap clean EXIT
 MAPFOLD_TEST_PYTHON="$("$here/setup.sh")"
 export MAPFOLD_TEST_PYTHON
+# pandas in an environment of its own: the oracles of images need none of it.
+MAPFOLD_TEST_PANDAS="$("$here/setup.sh" "$here/requirements-tables.txt")"
+export MAPFOLD_TEST_PANDAS
 # Foreign judges of single tests; where they cannot be had, those tests say SKIPPED.
 judge() { command -v "$1" >/dev/null || apt_install "${@:2}" || say "not available: $1"; }
 judge fish fish

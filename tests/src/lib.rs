@@ -82,6 +82,14 @@ pub fn shuffled() -> &'static Path {
     BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "shuffled"]).join("examples/shuffled"))
 }
 
+/// An example of a package of this workspace.
+///
+/// # Panics
+/// When it does not build.
+pub fn example(package: &str, name: &str) -> PathBuf {
+    built(&["-p", package, "--example", name]).join("examples").join(name)
+}
+
 /// The example `smoothed` of the crate `mapfold`, a halo chain that two outputs use: built like [`mapfold()`].
 ///
 /// # Panics
@@ -134,7 +142,19 @@ pub fn skipped(what: &str, must: bool) {
 /// # Panics
 /// When the oracle says no, and with `CI=true` when there is none.
 pub fn oracle<A: AsRef<OsStr>>(script: &str, args: &[A]) -> Option<Value> {
-    let Some(python) = std::env::var_os("MAPFOLD_TEST_PYTHON") else {
+    asked("MAPFOLD_TEST_PYTHON", script, args)
+}
+
+/// The same with the Python that has pandas and pyarrow.
+///
+/// # Panics
+/// As [`oracle`].
+pub fn pandas_oracle<A: AsRef<OsStr>>(script: &str, args: &[A]) -> Option<Value> {
+    asked("MAPFOLD_TEST_PANDAS", script, args)
+}
+
+fn asked<A: AsRef<OsStr>>(variable: &str, script: &str, args: &[A]) -> Option<Value> {
+    let Some(python) = std::env::var_os(variable) else {
         skipped(&format!("oracle {script} (set up by `make test`)"), true);
         return None;
     };

@@ -69,7 +69,7 @@ fn a_run_that_grows_and_shrinks_gives_the_bytes_of_one_that_does_not() {
 fn records_that_are_exchanged_survive_who_comes_and_goes() {
     let desk = Desk::new();
     let work = "--splits 800 --records 5 --keys 7 --partitions 6 --millis 40 --threads 1 --json";
-    let fixed = trial(&desk, work).wait().fine().json();
+    let fixed = trial(&Desk::new(), work).wait().fine().json();
     let run = trial(&desk, &format!("{work} --mode pseudo --workers 1..4"));
     here(&desk, "mapfold-trial", 4);
     desk.run("scale mapfold-trial 2").fine();

@@ -172,7 +172,7 @@ fn files_of_reducers_are_gone_on_with_by_resume_and_their_bytes_are_those_of_an_
             lives.push(ran.fine());
             break;
         }
-        assert_eq!(ran.code, 134, "{ran}");
+        assert_eq!(ran.code, 137, "{ran}");
         assert!(!desk.path("out").exists(), "nothing is visible before all is there");
         lives.push(ran);
     }

@@ -142,3 +142,21 @@ fn streaming_commands_in_any_members_give_the_same() {
         assert!(parts(&desk, "many") == parts(&desk, "one"), "{more}");
     }
 }
+
+/// pandas for tables, plain Python for words and lines: all kinds of values, keys, outputs and modes.
+#[test]
+fn jobs_over_records_are_equal_to_pandas_and_python() {
+    let program = mapfold_tests::mapfold();
+    if let Some(said) = mapfold_tests::pandas_oracle("records.py", &[program]) {
+        assert!(said["comparisons"].as_u64() > Some(90), "{said}");
+    }
+}
+
+/// Readers, writers and grouping of the kernels.
+#[test]
+fn tables_are_equal_to_pandas_and_pyarrow() {
+    let program = mapfold_tests::example("mapfold-records", "table_of");
+    if let Some(said) = mapfold_tests::pandas_oracle("tables.py", &[program]) {
+        assert_eq!(said["faults"], serde_json::json!([]), "{said}");
+    }
+}

@@ -204,14 +204,27 @@ fn work_ms(split: SplitId, attempt: Attempt) -> u64 {
     if dice.is_multiple_of(1000) { 180_000 } else { 500 + dice % 1000 }
 }
 
-/// What a part of a raster registers: three counters, two files' worth of places.
+/// What a part of a raster registers: counters, thread times, and as text (hexadecimal digits) where its bytes are, with a hash
+/// of them and the sizes of its 16 codec tiles. No two are alike, as in a real job.
 fn record(split: SplitId) -> PartRecord {
-    let mut record = PartRecord { data: serde_json::json!([split.0, 262_144, 181_337]), ..PartRecord::default() };
+    use std::fmt::Write;
+    let dice = |i: u64| mix(split.0 * 64 + i);
+    let mut text =
+        format!("{:06x}0100{:08x}{:06x}{:016x}10", split.0, split.0 * 200_000, dice(0) % 400_000, hash(split.0));
+    for tile in 1..=16 {
+        let _ = write!(text, "{:04x}", dice(tile) % 0x1_0000);
+    }
+    let mut record = PartRecord { data: serde_json::Value::String(text), ..PartRecord::default() };
     record.counters.add("pixels", 262_144);
-    record.counters.add("bytes in", 500_000);
-    record.counters.add("bytes out", 200_000);
-    record.times.add(Phase::Compute, Duration::from_micros(800));
+    record.counters.add("nodata", dice(17) % 3 * 1000);
+    for (i, phase) in [Phase::Read, Phase::Decode, Phase::Compute, Phase::Encode].into_iter().enumerate() {
+        record.times.add(phase, Duration::from_nanos(400_000 + dice(18 + i as u64) % 900_000));
+    }
     record
+}
+
+fn hash(n: u64) -> u64 {
+    mix(n) ^ (mix(n ^ 0xabcd) << 24)
 }
 
 fn mix(n: u64) -> u64 {

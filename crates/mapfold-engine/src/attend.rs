@@ -114,7 +114,8 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
             "this member's plan is not the coordinator's: another program, or planning that is not deterministic",
         ));
     }
-    let budget = Budget::new(orders.memory_limit, orders.threads as u64).keeping(plan);
+    let through_files = orders.group.is_none();
+    let budget = Budget::new(orders.memory_limit, orders.threads as u64).keeping(plan).through_files(through_files);
     let memory = plan.stages().iter().map(|s| budget.plan(s.as_ref(), orders.chunks)).collect::<Result<Vec<_>>>()?;
     let lines: Vec<Arc<dyn Control>> = vec![control.clone()];
     let scratch = line.scratch(orders);

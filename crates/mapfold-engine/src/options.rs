@@ -138,7 +138,7 @@ impl RunOptions {
 
     /// Memory and threads, as planning wants them.
     pub fn budget(&self) -> Budget {
-        Budget::new(self.memory_limit, self.threads as u64)
+        Budget::new(self.memory_limit, self.threads as u64).through_files(self.is_durable())
     }
 }
 

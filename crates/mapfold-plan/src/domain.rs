@@ -80,6 +80,15 @@ impl RasterDomains {
     }
 }
 
+/// How much crosses an exchange, about: what its memory is planned for. What is more is spilled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Records of all splits.
+    pub records: u64,
+    /// Bytes of their keys and values.
+    pub bytes: u64,
+}
+
 /// Where the values of a flow live.
 #[derive(Clone, Debug)]
 pub enum Domain {
@@ -100,6 +109,8 @@ pub enum Domain {
         count: u32,
         /// Bytes of input before the exchange, 0 when nobody knows: how much may come, about.
         input_bytes: u64,
+        /// What comes, where the job has an estimate.
+        load: Option<Load>,
     },
 }
 

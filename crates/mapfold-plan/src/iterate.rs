@@ -170,7 +170,7 @@ impl<K: Key, S: Serialize + DeserializeOwned + 'static> Flow<(K, S)> {
         let at = crate::flow::label(Location::caller());
         let side = Begin(PhantomData);
         let (plan, domain) = close(self, format!("iterate at {at}"), &Spread::default(), side);
-        let Domain::Partitions { exchange: first, count, input_bytes } = domain else {
+        let Domain::Partitions { exchange: first, count, input_bytes, load } = domain else {
             unreachable!("an exchange gives partitions")
         };
         let exchanges: Vec<usize> = (0..rounds.limit).map(|_| plan.open_exchange(0, Some(count)).0).collect();
@@ -180,11 +180,11 @@ impl<K: Key, S: Serialize + DeserializeOwned + 'static> Flow<(K, S)> {
             let Rounds { limit, until_still } = rounds;
             let counter = format!("messages in round {number:0width$} at {at}");
             let round = Round { number, limit, until_still, counter, from, to, last };
-            let domain = Domain::Partitions { exchange: from, count, input_bytes };
+            let domain = Domain::Partitions { exchange: from, count, input_bytes, load };
             plan.close(Arc::new(RoundStage::new(round, domain, &at, step.clone())));
             from = to;
         }
-        let domain = Domain::Partitions { exchange: last, count, input_bytes };
+        let domain = Domain::Partitions { exchange: last, count, input_bytes, load };
         Flow::from_node(&plan, Arc::new(Settled::<K, S> { domain, at, _t: PhantomData }))
     }
 }

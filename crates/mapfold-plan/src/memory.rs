@@ -10,7 +10,7 @@
 //! Parts count as if nothing compressed: an image of one value needs less than is said here.
 
 use crate::side::KEPT_OF_A_SIDE;
-use crate::{Cut, Domain, Error, Place, Plan, Result, Stage, StageKind};
+use crate::{Cut, Domain, Error, Load, Place, Plan, Result, Stage, StageKind};
 use mapfold_grid::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -24,6 +24,8 @@ pub struct Budget {
     pub limit: u64,
     /// Compute threads.
     pub threads: u64,
+    /// Whether records of an exchange go through files: none wait in memory, and whoever reduces them reads them.
+    pub files: bool,
     /// Bytes that the process keeps from stage to stage: sides.
     pub kept: u64,
 }
@@ -74,10 +76,48 @@ pub struct ExchangeMemory {
     pub reduce: u64,
 }
 
+/// Bytes that a segment has for each record besides its key and value: where both end.
+const ENDS: u64 = 8;
+/// Bytes of an index for each record while it is sorted.
+const INDEX: u64 = 24;
+
+/// What an exchange would use if it were there.
+#[derive(Clone, Copy)]
+struct Needed {
+    /// By a running split.
+    each: u64,
+    /// By records that wait.
+    waiting: u64,
+}
+
+impl Needed {
+    /// Of a stage of which only the input is known, or not even that.
+    fn unknown(input: u64) -> Needed {
+        let enough = if input == 0 { u64::MAX } else { (8 << 20) + 3 * input };
+        Needed { each: enough, waiting: enough }
+    }
+}
+
+/// Bytes of records in segments.
+fn segments(load: Load) -> u64 {
+    load.bytes + ENDS * load.records
+}
+
+/// A quarter and a MiB more than an estimate.
+fn roomy(bytes: u64) -> u64 {
+    bytes.saturating_add(bytes / 4).saturating_add(1 << 20)
+}
+
 impl Budget {
     /// A budget of so many bytes for so many compute threads.
     pub fn new(limit: u64, threads: u64) -> Budget {
-        Budget { limit, threads, kept: 0 }
+        Budget { limit, threads, files: false, kept: 0 }
+    }
+
+    /// The same for a process whose exchanges go through files, or not.
+    #[must_use]
+    pub fn through_files(self, files: bool) -> Budget {
+        Budget { files, ..self }
     }
 
     /// The same for a process that runs this plan, and keeps what its stages leave to later ones.
@@ -147,22 +187,47 @@ impl Budget {
         Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, exchange, peak })
     }
 
-    /// The shares of an exchange: fixed parts of the limit, or less where little is read. What they are changes when
+    /// The shares of an exchange: fixed parts of the limit, or less where less comes. What they are changes when
     /// something is spilled, and never a result.
     fn exchange(&self, stage: &dyn Stage, running: u64) -> ExchangeMemory {
         let puts = matches!(stage.kind(), StageKind::Exchange { .. });
-        let (reduces, input) = match stage.domain() {
-            Domain::Partitions { input_bytes, .. } => (true, *input_bytes),
-            _ => (false, stage.input_bytes()),
+        let (reduces, input, comes) = match stage.domain() {
+            Domain::Partitions { input_bytes, load, count, .. } => (true, *input_bytes, load.zip(Some(*count))),
+            _ => (false, stage.input_bytes(), None),
         };
-        let enough = if input == 0 { u64::MAX } else { (8 << 20) + 3 * input };
-        let each =
-            |percent: u64, least: u64, most: u64| (self.share(percent) / running.max(1)).clamp(least, most).min(enough);
+        let need = Needed::unknown(input);
+        let put = stage.load().map_or(need, |load| self.put(load, stage.domain().splits()));
+        let reduced = comes.map_or(need, |(load, partitions)| self.reduced(load, u64::from(partitions), running));
+        let each = |percent: u64, least: u64, most: u64, need: u64| {
+            (self.share(percent) / running.max(1)).clamp(least, most).min(need)
+        };
+        let waiting = if self.files { 0 } else { self.share(20) };
         ExchangeMemory {
-            map: if puts { each(20, 1 << 20, 64 << 20) } else { 0 },
-            waiting: if puts || reduces { self.share(20).min(enough) } else { 0 },
-            reduce: if reduces { each(30, 4 << 20, 1 << 30) } else { 0 },
+            map: if puts { each(20, 1 << 20, 64 << 20, put.each) } else { 0 },
+            waiting: match (puts, reduces) {
+                (true, _) => waiting.min(put.waiting),
+                (false, true) => waiting.min(reduced.waiting),
+                (false, false) => 0,
+            },
+            reduce: if reduces { each(30, 4 << 20, 1 << 30, reduced.each) } else { 0 },
         }
+    }
+
+    /// What the splits before an exchange need for what they put.
+    fn put(&self, load: Load, splits: u64) -> Needed {
+        let bytes = segments(load);
+        Needed { each: roomy(bytes / splits.max(1)), waiting: roomy(bytes) }
+    }
+
+    /// What the partitions of an exchange need: an index of their records, and these too where they come from files.
+    /// Partitions are not alike: each may have half as much again as their mean, and more where that is little.
+    fn reduced(&self, load: Load, partitions: u64, running: u64) -> Needed {
+        const LITTLE: u64 = 32 << 20;
+        let bytes = segments(load);
+        let in_memory = if self.files { 0 } else { self.share(20) };
+        let all = INDEX * load.records + bytes.saturating_sub(in_memory);
+        let uneven = (all / partitions.max(1)).saturating_mul(3) / 2;
+        Needed { each: roomy(all).min(uneven.max(LITTLE / running.max(1)) + (1 << 20)), waiting: roomy(bytes) }
     }
 
     /// The least limit that fits: parts that wait may hold a share of the limit, so it grows with what is allowed.

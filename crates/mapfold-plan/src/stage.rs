@@ -3,7 +3,7 @@
 use crate::exchange::Piece;
 use crate::node::{Need, Node, Step};
 use crate::sink::{Output, Part, Sink, SinkInput, SinkRun};
-use crate::{Cut, Cx, Domain, Error, Flow, Phase, Place, Result, Round, StageId, StoredFile, template};
+use crate::{Cut, Cx, Domain, Error, Flow, Load, Phase, Place, Result, Round, StageId, StoredFile, template};
 use mapfold_store::Loc;
 use std::sync::Arc;
 
@@ -87,6 +87,10 @@ pub trait Stage: Send + Sync {
     fn memory(&self, at: &Place) -> u64;
     /// The output, for stages that write one.
     fn output(&self) -> Option<&dyn Output> {
+        None
+    }
+    /// How much the splits put in all, for stages before an exchange that have an estimate.
+    fn load(&self) -> Option<Load> {
         None
     }
     /// The file of its blocks, for stages that store them.

@@ -44,18 +44,25 @@ fn write(path: &str, batches: &[RecordBatch]) -> Result<()> {
     Ok(std::fs::write(path, writer.into_inner())?)
 }
 
-/// One table per batch, merged: the way of a real job.
+/// One table per batch, their records sorted and reduced: the way of a real job.
 fn group(batches: &[RecordBatch], keys: &str, aggregates: &str) -> Result<RecordBatch> {
     let keys: Vec<&str> = keys.split(',').collect();
     let wanted: Aggregate = aggregates.parse()?;
     let table = || GroupTable::new(&batches[0].schema(), &keys, &wanted.clone().into());
-    let mut whole = table()?;
+    let mut records = Vec::new();
     for batch in batches {
         let mut one = table()?;
         one.add(batch)?;
-        one.partials(3)?.iter().try_for_each(|partial| whole.merge(partial))?;
+        one.records(|key, value| records.push((key.to_vec(), value.to_vec())))?;
     }
-    whole.finish()
+    records.sort();
+    let (mut rows, len) = (table()?.rows(), table()?.key_len());
+    for group in records.chunk_by(|a, b| a.0[..len(&a.0)] == b.0[..len(&b.0)]) {
+        let at = len(&group[0].0);
+        rows.begin(&group[0].0[..at])?;
+        group.iter().try_for_each(|(key, value)| rows.put(&key[at..], value))?;
+    }
+    rows.take()
 }
 
 fn main() -> Result<()> {

@@ -1,23 +1,28 @@
 //! Grouping batches by key columns: count, mean, minimum, maximum, sum, standard deviation, number of distinct values.
 //!
-//! A [`GroupTable`] takes batches in, gives its state away as bytes, takes such states in, and gives one sorted batch out.
+//! A [`GroupTable`] takes batches in and gives its state away as records whose keys sort as the result does; [`GroupRows`]
+//! takes such records in, sorted by whoever moves them, and gives batches out. So neither side holds more than its share,
+//! however many groups and distinct values there are.
 //! Group numbers come from [`Interner`](crate::Interner)s, one per key column and one more per further key, which numbers
 //! pairs; a dictionary-coded key is looked up once per distinct value of a batch, not once per row.
 //!
 //! Sums are exact, hence means and deviations are rounded once and come out with the same bits for any order and split
 //! (see `column.rs`). Rules: a null or NaN is no value; a null key is a group of its own, as in SQL, and comes last; floats
 //! are no keys; `std` divides by n - 1, as pandas and SQL do.
-//! Deliberately absent: medians and quantiles, which have no small state; spilling, for which the owner watches
-//! [`GroupTable::memory`].
+//! Deliberately absent: medians and quantiles, which have no small state; spilling, for which the owner of a table watches
+//! [`GroupTable::memory`] and gives its records away.
 
 mod column;
 mod keys;
+mod order;
 mod output;
+mod rows;
 mod spec;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use rows::GroupRows;
 pub use spec::{Aggregate, AggregateKind, Aggregates};
 
 use arrow_array::cast::AsArray;
@@ -45,6 +50,9 @@ struct Input {
     distinct: Option<Distinct>,
 }
 
+/// Columns that can be aggregated at once: a record of the exchange names its column by one byte.
+const MOST_INPUTS: usize = 250;
+
 /// Groups and their aggregates.
 ///
 /// ```
@@ -69,8 +77,6 @@ pub struct GroupTable {
     keys: Keys,
     inputs: Vec<Input>,
     wanted: Vec<(usize, AggregateKind)>,
-    /// Rows of each group.
-    rows: Vec<u64>,
     /// Group of each row of the batch at hand.
     groups: Vec<u32>,
 }
@@ -82,13 +88,8 @@ impl GroupTable {
     /// Usage errors: no such column, a key of a type that is no key, an aggregate of a type that has none.
     pub fn new(schema: &arrow_schema::Schema, by: &[&str], aggregates: &spec::Aggregates) -> Result<GroupTable> {
         let by = by.iter().map(|name| spec::field(schema, name)).collect::<Result<Vec<_>>>()?;
-        let mut table = GroupTable {
-            keys: Keys::new(&by)?,
-            inputs: Vec::new(),
-            wanted: Vec::new(),
-            rows: Vec::new(),
-            groups: Vec::new(),
-        };
+        let mut table =
+            GroupTable { keys: Keys::new(&by)?, inputs: Vec::new(), wanted: Vec::new(), groups: Vec::new() };
         for aggregate in &aggregates.0 {
             table.want(spec::field(schema, &aggregate.column)?, aggregate)?;
         }
@@ -99,6 +100,9 @@ impl GroupTable {
         let known = self.inputs.iter().position(|i| i.name == *field.name());
         let at = known.unwrap_or(self.inputs.len());
         if known.is_none() {
+            if at == MOST_INPUTS {
+                return Err(Error::usage(format!("aggregates of more than {MOST_INPUTS} columns")));
+            }
             let data_type = field.data_type().clone();
             self.inputs.push(Input { name: field.name().clone(), data_type, sums: None, distinct: None });
         }
@@ -120,12 +124,10 @@ impl GroupTable {
     /// When a column is missing or of another type than while planning.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         self.keys.number(batch, &mut self.groups)?;
-        self.rows.resize(self.keys.len(), 0);
-        self.groups.iter().for_each(|group| self.rows[*group as usize] += 1);
         for input in &mut self.inputs {
             let array = keys::column(batch, &input.name, &input.data_type)?;
             if let Some(sums) = &mut input.sums {
-                sums.resize(self.rows.len());
+                sums.resize(self.keys.len());
                 add_values(sums, &self.groups, array)?;
             }
             if let Some(distinct) = &mut input.distinct {
@@ -137,12 +139,12 @@ impl GroupTable {
 
     /// Number of groups.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.keys.len()
     }
 
     /// Whether there is no group.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.len() == 0
     }
 
     /// Bytes held, about.
@@ -151,7 +153,7 @@ impl GroupTable {
             let distinct = i.distinct.as_ref().map_or(0, |d| d.values.memory() + d.pairs.memory());
             distinct + i.sums.as_ref().map_or(0, Column::memory)
         });
-        inputs.sum::<usize>() + self.keys.memory() + self.rows.capacity() * 8
+        inputs.sum::<usize>() + self.keys.memory() + self.groups.capacity() * 4
     }
 }
 

@@ -11,6 +11,8 @@
 const INLINE: usize = 15;
 /// Length byte of a key that does not.
 const LONG: u64 = 0xff << 56;
+/// Slots up to which a table grows to four times its size.
+const QUICK: usize = 1 << 12;
 const EMPTY: Slot = Slot { low: 0, high: 0, id: u32::MAX };
 
 #[derive(Clone, Copy, Debug)]
@@ -125,8 +127,10 @@ impl Interner {
         id
     }
 
+    /// Small tables grow fast; large ones by what their owner can afford.
     fn grow(&mut self) {
-        let mut slots = vec![EMPTY; self.slots.len() * 4];
+        let times = if self.slots.len() < QUICK { 4 } else { 2 };
+        let mut slots = vec![EMPTY; self.slots.len() * times];
         let mask = slots.len() - 1;
         for slot in self.slots.iter().filter(|slot| slot.id != u32::MAX) {
             let mut at = mix(slot.low, slot.high) & mask;

@@ -122,6 +122,17 @@ impl Summary {
 mod tests {
     use super::*;
 
+    /// The rows of Hadoop 3.4.2's own TeraGen, as its Java class writes them: `tests/oracle/hadoop_lines.py` compares byte
+    /// for byte where there is a JDK.
+    #[test]
+    fn rows_are_those_of_hadoops_teragen() {
+        for (start, count, crc) in [(0, 10_000, 0xfe21_8e62_u32), (12_345_678_901, 1000, 0x56de_898f)] {
+            let mut records = Vec::new();
+            generate(start, count, &mut records);
+            assert_eq!(crc32fast::hash(&records), crc, "rows from {start}");
+        }
+    }
+
     /// Law: a check of pieces is a check of the whole.
     #[test]
     fn summaries_of_pieces_make_the_summary_of_the_whole() {

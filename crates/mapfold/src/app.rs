@@ -241,6 +241,7 @@ pub fn run_job<P: Serialize>(
     }
     let json = serde_json::to_value(&params)?;
     let mut opts = args.run_options(name, json)?;
+    crate::allocator::bound(opts.memory_limit);
     let plan = Plan::new(Stores::new(), args.plan_options());
     plan.set(args.read_options());
     plan.set(args.write_overrides());

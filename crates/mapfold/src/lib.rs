@@ -58,6 +58,7 @@ pub use mapfold_records as records;
 pub use mapfold_store as store;
 pub use mapfold_watch as watch;
 
+mod allocator;
 mod app;
 mod args;
 mod carried;

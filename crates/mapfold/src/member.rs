@@ -54,6 +54,7 @@ fn attend(place: &str, jobs: &[Builtin]) -> Result<()> {
         std::process::exit(mapfold_engine::FENCED); // Without a launcher, nothing that it does counts.
     });
     let (orders, line) = mapfold_engine::enlist(&door, own)?;
+    crate::allocator::bound(orders.memory_limit);
     let job = jobs.iter().find(|j| j.name() == orders.name).or(jobs.first().filter(|_| jobs.len() == 1));
     let job = job.ok_or_else(|| Error::job(format!("this program has no job {:?}", orders.name)))?;
     let plan = same_plan(job, &orders)?;

@@ -1,16 +1,17 @@
 //! Aggregates of columns by keys: GROUP BY over Parquet and CSV.
 //!
-//! A split folds its rows into a table of groups; the tables' states are sent, cut by key, and folded again. Sums are
-//! exact and rounded once, so a mean has the same bits for any number of splits, threads and members. Rules: null and
-//! NaN are no values, a null key is a group of its own and comes last, `std` divides by n - 1 (as pandas and SQL do).
+//! A split folds its rows into a table of groups; the states of groups are sent, and come sorted by key to a reducer,
+//! which makes row after row of them: so there may be more groups than memory holds. Sums are exact and rounded once, so
+//! a mean has the same bits for any number of splits, threads and members. Rules: null and NaN are no values, a null key
+//! is a group of its own and comes last, `std` divides by n - 1 (as pandas and SQL do).
 //!
 //! One reducer makes a file or the printed table, so that it is sorted as a whole; a folder has parts by hash of the
 //! key, each sorted. Deliberately absent: filters, expressions, joins: write a job for them.
 
 use mapfold::plan::Plan;
-use mapfold::plan::exchange::Partitioner;
+use mapfold::plan::growth::{Expected, Look};
 use mapfold::prelude::*;
-use mapfold::records::flow::TableFormat;
+use mapfold::records::flow::{OpenTable, TableFormat};
 use mapfold::records::group::{Aggregate as Wanted, Aggregates, GroupTable};
 use mapfold::records::table::{parse_schema, rows};
 use mapfold::records::{RecordBatch, SchemaRef};
@@ -55,7 +56,11 @@ pub struct Aggregate {
 }
 
 /// Bytes of a split's groups; then they are sent and begun anew.
-const GROUPS: usize = 24 << 20;
+const GROUPS: u64 = 12 << 20;
+/// What one more batch may add to a small table.
+const LITTLE: u64 = 1 << 20;
+/// Rows of the result that are handed over at a time.
+const ROWS: usize = 8 << 10;
 
 /// The plan: rows to groups, groups to sums.
 ///
@@ -64,17 +69,29 @@ const GROUPS: usize = 24 << 20;
 #[allow(clippy::needless_pass_by_value)] // what a job function looks like
 pub fn aggregate(job: Aggregate, p: &Plan) -> Result<()> {
     let wanted = Aggregates(job.agg.iter().map(|a| a.parse::<Wanted>()).collect::<Result<_>>()?);
-    let (table, schema) = p.table(&job.input, &options(&job, &wanted)?)?;
+    let table = OpenTable::open(p, &job.input, &options(&job, &wanted)?)?;
     let by: Vec<&str> = job.by.iter().map(String::as_str).collect();
-    let empty = Arc::new(GroupTable::new(&schema, &by, &wanted)?);
-    let result = empty.as_ref().clone().finish()?.schema();
+    let empty = Arc::new(GroupTable::new(table.schema(), &by, &wanted)?);
+    let expected = table.growth(empty.as_ref().clone(), GroupTable::add, look)?;
     let one = job.out.as_ref().is_none_or(|out| TableFormat::of_file(out.name()).is_some());
+    let table = table.flow();
     let partitions = if one { 1 } else { p.usual_partitions(table.node().input_bytes()) };
-    let grouped = grouped(table, &empty, partitions);
+    let result = empty.rows().take()?.schema();
+    let grouped = grouped(table, &empty, partitions, expected);
     match &job.out {
         Some(out) => grouped.write(out, table_out(&job, result)),
         None => grouped.try_map(|batch| rows(&batch)).flat_map(|rows| rows).report("groups"),
     }
+}
+
+/// What a table of groups keeps and would give away.
+fn look(table: &GroupTable) -> Result<Look> {
+    let mut look = Look { memory: table.memory() as u64, ..Look::default() };
+    table.records(|key, value| {
+        look.records += 1;
+        look.bytes += (key.len() + value.len()) as u64;
+    })?;
+    Ok(look)
 }
 
 fn options(job: &Aggregate, wanted: &Aggregates) -> Result<TableOptions> {
@@ -95,32 +112,44 @@ fn table_out(job: &Aggregate, schema: SchemaRef) -> TableOut {
     TableOut { format, schema }
 }
 
-/// One sorted batch for each partition that has groups.
-fn grouped(table: Flow<RecordBatch>, empty: &Arc<GroupTable>, partitions: u32) -> Flow<RecordBatch> {
+/// Sorted batches, partition by partition.
+fn grouped(
+    table: Flow<RecordBatch>,
+    empty: &Arc<GroupTable>,
+    partitions: u32,
+    expected: Option<Expected>,
+) -> Flow<RecordBatch> {
     let (begin, last) = (empty.clone(), empty.clone());
-    let to_partition = |key: &[u8], _: u32| key.try_into().map_or(u32::MAX, u32::from_be_bytes);
+    // A table that is a little larger than expected must not be cut in two.
+    let room = expected.map_or(GROUPS, |e| (e.split.memory * 3 / 2 + LITTLE).min(GROUPS));
     table
         .fold_splits(
-            GROUPS as u64,
+            room + LITTLE,
             move || begin.as_ref().clone(),
-            |groups, rows| {
+            move |groups, rows| {
                 groups.add(&rows)?;
-                Ok(groups.memory() > GROUPS)
+                Ok(groups.memory() as u64 > room)
             },
         )
-        .try_map(move |groups| if groups.is_empty() { Ok(Vec::new()) } else { groups.partials(partitions) })
-        .shuffle("group rows", |partials, emit| {
-            (0u32..).zip(&partials).for_each(|(partition, state)| emit.put(&partition.to_be_bytes(), state));
+        .shuffle("group rows", |groups, emit| {
+            if let Err(fault) = groups.records(|key, value| emit.put(key, value)) {
+                emit.fail(fault);
+            }
         })
         .partitions(partitions)
-        .partition_by(Partitioner::Rule(Arc::new(to_partition)))
-        .reduce_raw(move |states, out| {
-            let mut table = last.as_ref().clone();
-            while let Some(mut group) = states.next() {
-                while let Some(state) = group.values.next() {
-                    table.merge(state)?;
+        .expect(expected.map(|e| e.load))
+        .group_by_first(empty.key_len())
+        .reduce_raw(move |groups, out| {
+            let mut rows = last.rows();
+            while let Some(mut group) = groups.next() {
+                rows.begin(group.key)?;
+                while let Some((key, value)) = group.values.next_record() {
+                    rows.put(&key[group.key.len()..], value)?;
+                }
+                if rows.len() >= ROWS {
+                    out(rows.take()?)?;
                 }
             }
-            if table.is_empty() { Ok(()) } else { out(table.finish()?) }
+            if rows.is_empty() { Ok(()) } else { out(rows.take()?) }
         })
 }

@@ -6,10 +6,10 @@
 //!
 //! Text is sorted as `LC_ALL=C sort` does. Line ends are written as `\n`, and the last line has one.
 
-use mapfold::plan::Plan;
 use mapfold::plan::exchange::{RangePartitioner, RawGroups};
+use mapfold::plan::{Load, Plan};
 use mapfold::prelude::*;
-use mapfold::records::flow::{Keys, sample_keys};
+use mapfold::records::flow::{KeySample, Keys, sample_keys};
 use mapfold::records::sort::{KEY, RECORD};
 
 /// What is sorted.
@@ -57,21 +57,33 @@ pub fn sort(job: Sort, p: &Plan) -> Result<()> {
         Format::Text => Keys::Lines,
         Format::Tera => Keys::Fixed { record: RECORD as u64, key: KEY as u64 },
     };
-    let (sample, bytes) = sample_keys(p, &job.input, keys, job.seed)?;
-    let ranges = RangePartitioner::from_sample(&sample, p.usual_partitions(bytes));
+    let sample = sample_keys(p, &job.input, keys, job.seed)?;
+    let load = load(&sample, job.format);
+    let ranges = RangePartitioner::from_sample(&sample.keys, p.usual_partitions(sample.bytes));
     let (sorted, out) = match job.format {
-        Format::Text => (lines(&job, ranges, p)?, TextOut::default()),
-        Format::Tera => (records(&job, ranges, p)?, TextOut { record: Some(RECORD as u64) }),
+        Format::Text => (lines(&job, ranges, load, p)?, TextOut::default()),
+        Format::Tera => (records(&job, ranges, load, p)?, TextOut { record: Some(RECORD as u64) }),
     };
     sorted.write(&job.out, out)
 }
 
-fn lines(job: &Sort, ranges: RangePartitioner, p: &Plan) -> Result<Flow<Vec<u8>>> {
+/// What is exchanged: all of the input, in as many records as the sample's mean length says; `None` of compressed text,
+/// which is more than its bytes.
+fn load(sample: &KeySample, format: Format) -> Option<Load> {
+    let keys: u64 = sample.keys.iter().map(|key| key.len() as u64 + 1).sum();
+    let mean = match format {
+        Format::Tera => RECORD as u64,
+        Format::Text => keys / (sample.keys.len() as u64).max(1),
+    };
+    (!sample.compressed).then(|| Load { records: sample.bytes / mean.max(1), bytes: sample.bytes })
+}
+
+fn lines(job: &Sort, ranges: RangePartitioner, load: Option<Load>, p: &Plan) -> Result<Flow<Vec<u8>>> {
     let options = TextOptions { split_size: job.split_size, ..TextOptions::default() };
     let shuffled = p.text(&job.input, &options)?.shuffle("sort lines", |batch, emit| {
         batch.iter().for_each(|(_, line)| emit.put(line, &[]));
     });
-    Ok(shuffled.partition_by(ranges).reduce_raw(|groups, out| {
+    Ok(shuffled.partition_by(ranges).expect(load).reduce_raw(|groups, out| {
         pieces(groups, out, |key, _, piece| {
             piece.extend_from_slice(key);
             piece.push(b'\n');
@@ -79,11 +91,11 @@ fn lines(job: &Sort, ranges: RangePartitioner, p: &Plan) -> Result<Flow<Vec<u8>>
     }))
 }
 
-fn records(job: &Sort, ranges: RangePartitioner, p: &Plan) -> Result<Flow<Vec<u8>>> {
+fn records(job: &Sort, ranges: RangePartitioner, load: Option<Load>, p: &Plan) -> Result<Flow<Vec<u8>>> {
     let shuffled = p.records(&job.input, RECORD as u64, job.split_size)?.shuffle("sort records", |piece, emit| {
         piece.chunks_exact(RECORD).for_each(|record| emit.put(&record[..KEY], &record[KEY..]));
     });
-    Ok(shuffled.partition_by(ranges).reduce_raw(|groups, out| {
+    Ok(shuffled.partition_by(ranges).expect(load).reduce_raw(|groups, out| {
         pieces(groups, out, |key, value, piece| {
             piece.extend_from_slice(key);
             piece.extend_from_slice(value);

@@ -4,11 +4,14 @@
 //! form feeds. The output is text, `word TAB count`, sorted by the bytes of the words within each part; which part a word
 //! is in says its hash, as in Hadoop (though another hash). Unlike Hadoop, bytes that are not UTF-8 stay as they are.
 //!
-//! A split counts its words in one table before anything is sent; what is sent is folded again wherever runs meet.
+//! A split counts its words in one table before anything is sent; what is sent is folded again wherever runs are spilled.
+//! How many words there may be says a sample of the input: memory is planned for that.
 
 use mapfold::plan::Plan;
+use mapfold::plan::growth::Look;
 use mapfold::prelude::*;
 use mapfold::records::WordCounts;
+use mapfold::records::flow::text_growth;
 
 /// How often each word occurs, as Hadoop's WordCount: lines `word TAB count`, sorted by word in each part
 #[derive(Parser, Serialize, Deserialize, Clone, Debug)]
@@ -25,7 +28,9 @@ pub struct WordCount {
 }
 
 /// Bytes of a split's table; then it is sent and begun anew.
-const TABLE: usize = 12 << 20;
+const TABLE: u64 = 12 << 20;
+/// What one more batch of lines may add to a small table.
+const LITTLE: u64 = 1 << 20;
 /// Bytes of output handed over at a time.
 const PIECE: usize = 256 << 10;
 
@@ -36,15 +41,18 @@ const PIECE: usize = 256 << 10;
 #[allow(clippy::needless_pass_by_value)] // what a job function looks like
 pub fn wordcount(job: WordCount, p: &Plan) -> Result<()> {
     let options = TextOptions { split_size: job.split_size, ..TextOptions::default() };
+    let expected = text_growth(p, &job.input, job.split_size, WordCounts::default(), WordCounts::add_text, look)?;
+    let room = expected.map_or(TABLE, |e| (e.split.memory * 3 / 2 + LITTLE).min(TABLE));
     p.text(&job.input, &options)?
-        .fold_splits(TABLE as u64, WordCounts::default, |counts, lines| {
+        .fold_splits(room + LITTLE, WordCounts::default, move |counts, lines| {
             lines.stretches().for_each(|text| counts.add_text(text));
-            Ok(counts.memory() > TABLE)
+            Ok(counts.memory() as u64 > room)
         })
         .shuffle("count words", |counts, emit| {
             counts.iter().for_each(|(word, count)| emit.put(word, &count.to_le_bytes()));
         })
-        .combine_raw(|_, counts, out| {
+        .expect(expected.map(|e| e.load))
+        .combine_spilled(|_, counts, out| {
             out.extend_from_slice(&sum(counts)?.to_le_bytes());
             Ok(())
         })
@@ -62,6 +70,12 @@ pub fn wordcount(job: WordCount, p: &Plan) -> Result<()> {
             if lines.is_empty() { Ok(()) } else { out(lines) }
         })
         .write(&job.out, TextOut::default())
+}
+
+/// What a table of words keeps and would give away.
+fn look(counts: &WordCounts) -> Look {
+    let bytes = counts.iter().map(|(word, _)| word.len() as u64 + 8).sum();
+    Look { memory: counts.memory() as u64, records: counts.len() as u64, bytes }
 }
 
 fn sum(counts: &mut mapfold::plan::exchange::RawValues<'_>) -> Result<u64> {

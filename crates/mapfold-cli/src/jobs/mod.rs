@@ -91,8 +91,12 @@ pub struct ScaleArgs {
     /// Its name, or the begin of its id
     job: String,
     /// How many members it is to have; those that are too many finish what they hold and go
-    #[arg(value_name = "N")]
+    #[arg(value_name = "N", value_parser = members)]
     members: u32,
+}
+
+fn members(text: &str) -> std::result::Result<u32, String> {
+    text.parse().map_err(|_| format!("{text:?} is no number of members"))
 }
 
 /// Stop a running job as Ctrl-C does: nothing is left half done

@@ -178,6 +178,10 @@ impl Hub {
     /// A round is done that has read this exchange. What the round before has read is not needed even if this round's
     /// records should be lost: its file goes, so that a long iteration does not fill the disk.
     pub fn round_done(&self, exchange: usize) {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if settled.iter().any(|(read, from)| (*from..=*read).contains(&exchange)) {
+            return; // A round that was not needed: the states are where the last one that was has put them.
+        }
         let mut outlived = self.outlived.lock().unwrap_or_else(PoisonError::into_inner);
         match *outlived {
             Some(before) if before >= exchange => {} // Another worker of this process has said so.

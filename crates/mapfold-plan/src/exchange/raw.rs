@@ -26,7 +26,7 @@ use super::output::MapOutput;
 use super::partition::Partitioner;
 use super::stage::{MapSide, Spread, close, reduce_side};
 use crate::node::{Need, Node, Step};
-use crate::{Cx, Domain, Error, Flow, Phase, Place, Result, hash64};
+use crate::{Cx, Domain, Error, Flow, Load, Phase, Place, Result, hash64};
 use std::panic::Location;
 use std::sync::Arc;
 
@@ -50,6 +50,11 @@ impl Emit<'_, '_> {
         if self.fault.is_none() {
             self.fault = self.try_put(key, value).err();
         }
+    }
+
+    /// Ends the attempt with an error of the caller's.
+    pub fn fail(&mut self, fault: Error) {
+        self.fault.get_or_insert(fault);
     }
 
     #[inline]
@@ -146,7 +151,15 @@ impl<T: 'static> Flow<T> {
     #[track_caller]
     pub fn shuffle(self, name: &str, put: impl Fn(T, &mut Emit<'_, '_>) + Send + Sync + 'static) -> Shuffled<T> {
         let label = format!("{name} at {}", crate::flow::label(Location::caller()));
-        Shuffled { flow: self, put: Arc::new(put), label, spread: Spread::default(), combiner: None, cut: None }
+        Shuffled {
+            flow: self,
+            put: Arc::new(put),
+            label,
+            spread: Spread::default(),
+            combiner: None,
+            folds: false,
+            cut: None,
+        }
     }
 }
 
@@ -159,6 +172,8 @@ pub struct Shuffled<T> {
     label: String,
     spread: Spread,
     combiner: Option<Arc<RawCombiner>>,
+    /// Whether the combiner works before records are sent too.
+    folds: bool,
     cut: Option<Arc<Cut>>,
 }
 
@@ -181,6 +196,14 @@ impl<T: 'static> Shuffled<T> {
         self
     }
 
+    /// Says how much comes, about, so that memory is planned for that and not for the most that the input might give.
+    /// What is more is spilled; an estimate changes speed, and never a result.
+    #[must_use]
+    pub fn expect(mut self, load: Option<Load>) -> Self {
+        self.spread.load = load;
+        self
+    }
+
     /// Folds values before they are sent, and whenever they are spilled.
     #[must_use]
     pub fn combine_raw(
@@ -188,6 +211,18 @@ impl<T: 'static> Shuffled<T> {
         f: impl Fn(&[u8], &mut RawValues<'_>, &mut Vec<u8>) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
         self.combiner = Some(Arc::new(f));
+        self.folds = true;
+        self
+    }
+
+    /// Folds values whenever they are spilled, and not before they are sent: for map sides that fold by themselves.
+    #[must_use]
+    pub fn combine_spilled(
+        mut self,
+        f: impl Fn(&[u8], &mut RawValues<'_>, &mut Vec<u8>) -> Result<()> + Send + Sync + 'static,
+    ) -> Self {
+        self.combiner = Some(Arc::new(f));
+        self.folds = false;
         self
     }
 
@@ -206,8 +241,9 @@ impl<T: 'static> Shuffled<T> {
         reduce: impl Fn(&mut RawGroups, &mut dyn FnMut(U) -> Result<()>) -> Result<()> + Send + Sync + 'static,
     ) -> Flow<U> {
         let at = crate::flow::label(Location::caller());
-        let Shuffled { flow, put, label, spread, combiner, cut } = self;
-        let side = RawSide { put, rule: by_first(&spread.rule, cut.as_ref()), combiner: combiner.clone() };
+        let Shuffled { flow, put, label, spread, combiner, folds, cut } = self;
+        let side =
+            RawSide { put, rule: by_first(&spread.rule, cut.as_ref()), combiner: combiner.clone().filter(|_| folds) };
         let (plan, domain) = close(flow, label, &spread, side);
         Flow::from_node(&plan, Arc::new(RawReduce { domain, at, combiner, cut, reduce }))
     }

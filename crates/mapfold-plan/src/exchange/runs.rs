@@ -26,10 +26,10 @@ pub(crate) struct Sizes {
 }
 
 impl Sizes {
-    /// Half for a batch (the other half is the run being written, and slack), or a block for every run and its reading.
+    /// Five eighths for a batch (the rest is the run being written, and slack), or a block for every run and its reading.
     pub fn of(budget: u64) -> Sizes {
         let block = (budget / (3 * FAN_IN as u64)).clamp(4 << 10, 1 << 20);
-        Sizes { batch: (budget / 2).max(64 << 10), block: block as usize }
+        Sizes { batch: (budget / 8 * 5).max(64 << 10), block: block as usize }
     }
 }
 

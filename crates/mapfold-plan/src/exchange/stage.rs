@@ -4,7 +4,7 @@ use super::output::MapOutput;
 use super::partition::Partitioner;
 use crate::node::Node;
 use crate::stage::{Fetch, end_of_a_chain};
-use crate::{Cut, Cx, Domain, Flow, Phase, Place, Plan, Product, Result, Stage, StageKind, template};
+use crate::{Cut, Cx, Domain, Flow, Load, Phase, Place, Plan, Product, Result, Stage, StageKind, template};
 use std::sync::Arc;
 
 /// How values become records: what an attempt keeps from value to value, and how it uses it.
@@ -26,6 +26,8 @@ pub(crate) struct Spread {
     pub rule: Partitioner,
     /// Number of partitions, when the job fixes it.
     pub partitions: Option<u32>,
+    /// How much comes, when the job has an estimate.
+    pub load: Option<Load>,
 }
 
 /// Closes the flow before an exchange; gives the plan and the domain of the reduce side.
@@ -41,9 +43,9 @@ pub(crate) fn close<T: 'static, S: MapSide<T>>(
         flow.plan.fail(e.at_stage(label.clone()));
     }
     let what = format!("exchange into {count} partitions{}", spread.rule.describe());
-    let stage = ExchangeStage { node: flow.node, side, label, what, exchange, partitions: count };
+    let stage = ExchangeStage { node: flow.node, side, label, what, exchange, partitions: count, load: spread.load };
     flow.plan.close(Arc::new(stage));
-    (flow.plan, Domain::Partitions { exchange, count, input_bytes })
+    (flow.plan, Domain::Partitions { exchange, count, input_bytes, load: spread.load })
 }
 
 /// Bytes behind a flow. Behind an exchange, those before it: an estimate from above, known while planning.
@@ -61,6 +63,7 @@ struct ExchangeStage<T, S> {
     what: String,
     exchange: usize,
     partitions: u32,
+    load: Option<Load>,
 }
 
 impl<T: 'static, S: MapSide<T>> Stage for ExchangeStage<T, S> {
@@ -69,6 +72,10 @@ impl<T: 'static, S: MapSide<T>> Stage for ExchangeStage<T, S> {
     }
 
     end_of_a_chain!(self, self.what.clone());
+
+    fn load(&self) -> Option<Load> {
+        self.load
+    }
 
     fn run(&self, split: &Place, cut: Cut, cx: &Cx<'_>, fetch: &mut Fetch<'_>) -> Result<Product> {
         let room = cx.exchanging();

@@ -57,6 +57,12 @@ impl Input {
         Ok(self)
     }
 
+    /// Names the input in a planning question: all files and their sizes.
+    pub fn question(&self) -> String {
+        let all: Vec<String> = self.files.iter().map(|f| format!("{} {}", f.loc, f.size)).collect();
+        format!("{} ({:016x})", self.names(), mapfold_plan::hash64(all.join("\n").as_bytes()))
+    }
+
     /// The first files by name, for people.
     pub fn names(&self) -> String {
         let names: Vec<&str> = self.files.iter().take(4).map(|f| f.loc.name()).collect();

@@ -9,7 +9,7 @@ use mapfold_plan::{
 };
 use mapfold_store::{Loc, StoreError, WorkFile};
 use std::io::{self, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Bytes that are gathered before they are written.
 const BUFFER: usize = 1 << 20;
@@ -19,16 +19,22 @@ pub struct PartStream {
     file: Arc<dyn WorkFile>,
     attempt: String,
     name: String,
+    /// The user's output, for messages.
+    output: String,
+    /// What went wrong below an encoder that only tells that something did.
+    fault: Fault,
     buffer: Vec<u8>,
     written: u64,
     hash: FileHash,
 }
 
+type Fault = Arc<Mutex<Option<StoreError>>>;
+
 impl PartStream {
-    fn create(name: String, cx: &Cx<'_>) -> Result<PartStream> {
+    fn create(name: String, (output, fault): (String, Fault), cx: &Cx<'_>) -> Result<PartStream> {
         let (attempt, file) = cx.part_folder()?.create(&name)?;
         let buffer = Vec::with_capacity(BUFFER + (64 << 10));
-        Ok(PartStream { file, attempt, name, buffer, written: 0, hash: FileHash::default() })
+        Ok(PartStream { file, attempt, name, output, fault, buffer, written: 0, hash: FileHash::default() })
     }
 
     /// Writes what comes next.
@@ -42,7 +48,7 @@ impl PartStream {
     }
 
     fn pour(&mut self) -> Result<(), StoreError> {
-        self.file.write_at(self.written, &self.buffer)?;
+        self.file.write_at(self.written, &self.buffer).map_err(|e| about(e, &self.output))?;
         self.hash.update(&self.buffer);
         self.written += self.buffer.len() as u64;
         self.buffer.clear();
@@ -58,12 +64,24 @@ impl PartStream {
 
 impl Write for PartStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.put(bytes).map_err(io::Error::other)?;
+        if let Err(e) = self.put(bytes) {
+            let told = io::Error::other(e.to_string());
+            *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(e);
+            return Err(told);
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// A full disk is the user's, and not that of a working file.
+fn about(e: StoreError, output: &str) -> StoreError {
+    match e {
+        StoreError::NoSpace { source, .. } => StoreError::NoSpace { loc: output.to_string(), source },
+        other => other,
     }
 }
 
@@ -166,7 +184,8 @@ impl<T: 'static> SinkRun<T> for RecordsOut<T> {
             Place::Window { .. } => return Err(Error::usage("an output of records cannot take windows of an image")),
         };
         let name = part_name(self.kind, number, self.extension);
-        Ok(Box::new(Writer { name, begin: self.begin.clone(), open: None, records: 0 }))
+        let (output, fault) = (self.loc.to_string(), Fault::default());
+        Ok(Box::new(Writer { name, output, fault, begin: self.begin.clone(), open: None, records: 0 }))
     }
 
     fn as_output(&self) -> &dyn Output {
@@ -180,6 +199,8 @@ impl<T: 'static> SinkRun<T> for RecordsOut<T> {
 
 struct Writer<T> {
     name: String,
+    output: String,
+    fault: Fault,
     begin: Arc<Begin<T>>,
     open: Option<Box<dyn Encoder<T>>>,
     records: u64,
@@ -188,9 +209,18 @@ struct Writer<T> {
 impl<T> Writer<T> {
     fn encoder(&mut self, cx: &Cx<'_>) -> Result<&mut Box<dyn Encoder<T>>> {
         if self.open.is_none() {
-            self.open = Some((self.begin)(PartStream::create(self.name.clone(), cx)?)?);
+            let told = (self.output.clone(), self.fault.clone());
+            let made = (self.begin)(PartStream::create(self.name.clone(), told, cx)?);
+            self.open = Some(made.map_err(|e| self.cause(e))?);
         }
         self.open.as_mut().ok_or_else(|| Error::job("the part was closed"))
+    }
+}
+
+impl<T> Writer<T> {
+    /// The fault below an encoder's error.
+    fn cause(&self, e: Error) -> Error {
+        self.fault.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(e, full)
     }
 }
 
@@ -198,7 +228,8 @@ impl<T> PartWriter<T> for Writer<T> {
     fn put(&mut self, _: &Place, value: Option<T>, cx: &Cx<'_>) -> Result<()> {
         let encoder = self.encoder(cx)?;
         if let Some(value) = value {
-            self.records += encoder.put(value)?;
+            let put = encoder.put(value);
+            self.records += put.map_err(|e| self.cause(e))?;
         }
         Ok(())
     }
@@ -206,7 +237,7 @@ impl<T> PartWriter<T> for Writer<T> {
     fn finish(mut self: Box<Self>, cx: &Cx<'_>) -> Result<Part> {
         self.encoder(cx)?;
         let encoder = self.open.take().ok_or_else(|| Error::job("the part was closed"))?;
-        let file = encoder.finish()?.close(self.records)?;
+        let file = encoder.finish().map_err(|e| self.cause(e))?.close(self.records)?;
         cx.count("records written", file.records);
         Ok(Part { files: vec![file], ..Part::default() })
     }

@@ -32,7 +32,17 @@ pub enum Keys {
     },
 }
 
-/// Keys of the input, and its size in bytes.
+/// Keys of an input, and how much it is.
+pub struct KeySample {
+    /// Some keys; cut, where they are long.
+    pub keys: Vec<Vec<u8>>,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Whether files are compressed: then the input is more than its bytes.
+    pub compressed: bool,
+}
+
+/// Keys of the input, and its size.
 ///
 /// # Errors
 /// When a file is not there or cannot be read.
@@ -41,12 +51,11 @@ pub fn sample_keys<'a>(
     inputs: impl IntoIterator<Item = &'a Loc>,
     keys: Keys,
     seed: u64,
-) -> Result<(Vec<Vec<u8>>, u64)> {
+) -> Result<KeySample> {
     let input = Input::files(p, inputs)?;
-    let all: Vec<String> = input.files.iter().map(|f| format!("{} {}", f.loc, f.size)).collect();
-    let which = mapfold_plan::hash64(all.join("\n").as_bytes());
-    let question = format!("sample {keys:?} of {} ({which:016x}) by {seed}", input.names());
-    Ok((p.ask(&question, || read_sample(&input, keys, seed))?, input.bytes))
+    let question = format!("sample {keys:?} of {} by {seed}", input.question());
+    let compressed = input.files.iter().any(|f| f.codec.is_some());
+    Ok(KeySample { keys: p.ask(&question, || read_sample(&input, keys, seed))?, bytes: input.bytes, compressed })
 }
 
 fn read_sample(input: &Input, keys: Keys, seed: u64) -> Result<Vec<Vec<u8>>> {

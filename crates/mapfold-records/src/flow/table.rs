@@ -4,6 +4,7 @@
 //! columns. Of Parquet the engine fetches the columns of a row group before they are decoded; CSV is read as text is.
 
 use super::bytes::SplitBytes;
+use super::growth::is_here;
 use super::input::{Input, InputFile};
 use crate::Ranges;
 use crate::Stored;
@@ -13,7 +14,9 @@ use crate::text::FileSplit;
 use arrow_array::RecordBatch;
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use bytes::Bytes;
-use mapfold_plan::{Cx, Domain, Error, Need, Node, Phase, Place, Plan, Result, Step};
+use mapfold_plan::growth::{Expected, Growth, Look};
+use mapfold_plan::{Cx, Domain, Error, Flow, Need, Node, Phase, Place, Plan, Result, Step};
+use mapfold_store::Loc;
 use std::sync::Arc;
 
 /// How tables are read.
@@ -119,11 +122,6 @@ impl Table {
         Ok(Table { input, domain, schema: batch, form: Form::Csv { schema, wanted, options: options.csv } })
     }
 
-    /// Columns of the batches.
-    pub fn schema(&self) -> &SchemaRef {
-        &self.schema
-    }
-
     fn read_csv(&self, split: FileSplit, cx: &Cx<'_>, emit: &mut dyn FnMut(RecordBatch) -> Result<()>) -> Result<()> {
         let Form::Csv { schema, wanted, options } = &self.form else { return Ok(()) };
         let file = &self.input.files[split.file];
@@ -135,6 +133,115 @@ impl Table {
         }
         Ok(())
     }
+}
+
+/// Rows of a table that are looked at, and of each piece.
+const LOOKED_AT: usize = 64 << 10;
+const PIECE: usize = 4 << 10;
+/// Bytes of a CSV file that are looked at.
+const LOOKED_AT_BYTES: u64 = 2 << 20;
+
+/// A table whose columns are known, and whose rows have not been read.
+pub struct OpenTable {
+    plan: Plan,
+    table: Table,
+}
+
+impl OpenTable {
+    /// See [`super::RecordVerbs::table`].
+    ///
+    /// # Errors
+    /// When an input is no table, or has other columns than the first one.
+    pub fn open<'a>(
+        plan: &Plan,
+        inputs: impl IntoIterator<Item = &'a Loc>,
+        options: &TableOptions,
+    ) -> Result<OpenTable> {
+        let table = Table::open(plan, Input::files(plan, inputs)?, options)?;
+        Ok(OpenTable { plan: plan.clone(), table })
+    }
+
+    /// Columns of the batches.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.table.schema
+    }
+
+    /// The rows, batch by batch.
+    pub fn flow(self) -> Flow<RecordBatch> {
+        Flow::from_node(&self.plan, Arc::new(self.table))
+    }
+
+    /// What a fold over the rows keeps and gives away, split by split, from a look at some; `None` where nothing can be
+    /// said (files elsewhere).
+    ///
+    /// # Errors
+    /// When a replayed plan asks something else. Rows that cannot be read or added are no error here.
+    pub fn growth<T>(
+        &self,
+        table: T,
+        add: impl Fn(&mut T, &RecordBatch) -> Result<()>,
+        look: impl Fn(&T) -> Result<Look>,
+    ) -> Result<Option<Expected>> {
+        if !self.table.input.files.iter().all(is_here) {
+            return Ok(None);
+        }
+        let question = format!("growth of {}", self.table.input.question());
+        let seen: Option<(Growth, u64)> = self.plan.ask(&question, || {
+            // A row that cannot be read is told by the run, whose options say what becomes of it.
+            let Ok((pieces, longest)) = self.table.sample() else { return Ok(None) };
+            let growth = Growth::watch((table, &pieces[..]), |b| b.num_rows() as u64, add, look);
+            Ok(growth.ok().flatten().map(|g| (g, longest)))
+        })?;
+        Ok(seen.map(|(g, longest)| g.expected(longest, self.table.domain.splits())))
+    }
+}
+
+impl Table {
+    /// Some rows from the middle of the input, in small pieces, and the rows of the longest split.
+    fn sample(&self) -> Result<(Vec<RecordBatch>, u64)> {
+        let (batches, longest) = match &self.form {
+            Form::Parquet { tables, groups } => {
+                let rows = |(file, group): &(usize, usize)| tables[*file].rows(*group);
+                let longest = groups.iter().map(rows).max().unwrap_or(0);
+                let Some((file, group)) = groups.get(groups.len() / 2) else { return Ok((Vec::new(), 0)) };
+                let stored = Stored::open(&self.input.stores, &self.input.files[*file].loc)?;
+                let batches = tables[*file].read(*group, tables[*file].fetch(&stored, *group)?)?;
+                (some_rows(batches)?, longest)
+            }
+            Form::Csv { schema, wanted, options } => {
+                let Some(split) = self.input.splits.get(self.input.splits.len() / 2) else {
+                    return Ok((Vec::new(), 0));
+                };
+                let looked = FileSplit { len: split.len.min(LOOKED_AT_BYTES), ..*split };
+                let stored = Stored::open(&self.input.stores, &self.input.files[split.file].loc)?;
+                let names: Option<Vec<&str>> = wanted.as_ref().map(|w| w.iter().map(String::as_str).collect());
+                let mut reader = CsvReader::new(stored, looked, schema, names.as_deref(), *options)?;
+                let batches = some_rows(std::iter::from_fn(|| reader.next_batch().transpose()))?;
+                let rows: usize = batches.iter().map(RecordBatch::num_rows).sum();
+                let longest = self.input.splits.iter().map(|s| s.len).max().unwrap_or(0);
+                (batches, longest * rows as u64 / looked.len.max(1))
+            }
+        };
+        let cut = |b: &RecordBatch| {
+            let (b, rows) = (b.clone(), b.num_rows());
+            (0..rows).step_by(PIECE).map(move |at| b.slice(at, PIECE.min(rows - at)))
+        };
+        Ok((batches.iter().flat_map(cut).collect(), longest))
+    }
+}
+
+/// The first batches, until there are rows enough.
+fn some_rows(batches: impl Iterator<Item = Result<RecordBatch>>) -> Result<Vec<RecordBatch>> {
+    let (mut rows, mut out) = (0, Vec::new());
+    for batch in batches {
+        let batch = batch?;
+        rows += batch.num_rows();
+        out.push(batch);
+        if rows >= LOOKED_AT {
+            break;
+        }
+    }
+    Ok(out)
 }
 
 fn unit(at: &Place) -> usize {

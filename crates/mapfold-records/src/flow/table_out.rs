@@ -5,13 +5,13 @@ use crate::table::CsvWriter;
 use crate::table::parquet::{ParquetCompression, ParquetWriter};
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
-use mapfold_plan::{OutputShape, Result, Sink, SinkInput, SinkRun};
+use mapfold_plan::{Domain, OutputShape, Result, Sink, SinkInput, SinkRun};
 use std::sync::Arc;
 
 /// How tables are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TableFormat {
-    /// Parquet, Zstandard level 1, row groups of 2^20 rows.
+    /// Parquet, Zstandard level 1, row groups of 2^20 rows, or fewer where there are many columns.
     #[default]
     Parquet,
     /// CSV with a header.
@@ -39,10 +39,26 @@ impl TableFormat {
     }
 }
 
-/// Rows of a row group.
+/// Rows of a row group, unless it has many columns.
 const GROUP: usize = 1 << 20;
-/// Bytes of a Parquet encoder: a row group's encoded columns.
+/// Bytes of a Parquet encoder: a row group's encoded columns, and pages in the making.
 const ENCODER: u64 = 48 << 20;
+/// Of it, what pages in the making and dictionaries may take for each column.
+const PAGES: u64 = 1 << 20;
+/// Bytes of an encoded value, about, at most: text may be longer.
+const VALUE: u64 = 10;
+
+/// Rows of a row group of so many columns: what it takes is bounded, and follows from the columns alone.
+fn rows_per_group(columns: usize) -> usize {
+    let fit = (ENCODER / (VALUE * columns.max(1) as u64)) as usize;
+    fit.next_multiple_of(1 << 13).min(GROUP)
+}
+
+/// Bytes of an encoder that takes so many rows, about.
+fn encoder_bytes(columns: usize, rows: u64) -> u64 {
+    let rows = rows.min(rows_per_group(columns) as u64);
+    columns as u64 * (PAGES + rows * VALUE)
+}
 
 /// A table: a file where the output's name ends with `.parquet` or `.csv`, else a folder of parts.
 #[derive(Clone, Debug)]
@@ -63,9 +79,13 @@ impl Sink<RecordBatch> for TableOut {
             TableFormat::Parquet => format!("Parquet, {}", columns.join(", ")),
             TableFormat::Csv => format!("CSV, {}", columns.join(", ")),
         };
-        let schema = self.schema;
+        let (schema, width) = (self.schema.clone(), columns.len());
         let begin = move |to| begin(format, to, &schema);
-        let encoder = if format == TableFormat::Parquet { ENCODER } else { 1 << 20 };
+        let rows = match input.domain {
+            Domain::Partitions { load: Some(load), count, .. } => 2 * load.records / u64::from(*count).max(1),
+            _ => u64::MAX,
+        };
+        let encoder = if format == TableFormat::Parquet { encoder_bytes(width, rows) } else { 1 << 20 };
         Ok(Box::new(RecordsOut::new(&input, what, (shape, format.extension()), (encoder, Arc::new(begin)))?))
     }
 }
@@ -73,7 +93,8 @@ impl Sink<RecordBatch> for TableOut {
 fn begin(format: TableFormat, to: PartStream, schema: &SchemaRef) -> Result<Box<dyn Encoder<RecordBatch>>> {
     Ok(match format {
         TableFormat::Parquet => {
-            let writer = ParquetWriter::new(to, schema, GROUP, ParquetCompression::Zstd)?;
+            let writer =
+                ParquetWriter::new(to, schema, rows_per_group(schema.fields().len()), ParquetCompression::Zstd)?;
             Box::new(Parquet { writer })
         }
         TableFormat::Csv => {

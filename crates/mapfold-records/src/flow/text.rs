@@ -125,7 +125,7 @@ impl Node<LineBatch> for Lines {
 
     fn memory(&self, at: &Place) -> u64 {
         let decoder = if self.input.files[self.split(at).file].codec.is_some() { DECODER } else { 0 };
-        decoder + 2 * self.held(at)
+        decoder + self.held(at) + self.options().piece as u64
     }
 
     fn steps(&self, out: &mut Vec<Step>) {

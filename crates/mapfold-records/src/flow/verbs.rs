@@ -1,7 +1,7 @@
 //! Sources of records as verbs of a plan.
 
 use super::input::Input;
-use super::table::{Table, TableOptions};
+use super::table::{OpenTable, TableOptions};
 use super::text::{Fixed, Lines, TextOptions};
 use crate::text::{LineBatch, Separator, key_value};
 use arrow_array::RecordBatch;
@@ -104,8 +104,8 @@ impl RecordVerbs for Plan {
         inputs: impl IntoIterator<Item = &'a Loc>,
         options: &TableOptions,
     ) -> Result<(Flow<RecordBatch>, SchemaRef)> {
-        let table = Table::open(self, Input::files(self, inputs)?, options)?;
+        let table = OpenTable::open(self, inputs, options)?;
         let schema = table.schema().clone();
-        Ok((Flow::from_node(self, Arc::new(table)), schema))
+        Ok((table.flow(), schema))
     }
 }

@@ -35,8 +35,17 @@ const NONE: Slot = Slot { sum: 0, count: 0, min: i64::MAX, max: i64::MIN };
 /// What did not fit into the window: Σx and Σx².
 type Wide = (ExactSum, ExactSum);
 
-/// The running aggregates of one column; state that can be sent and merged.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+/// What one group has of a column: what is sent.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Cell {
+    slot: Slot,
+    squares: Option<[u128; LANES]>,
+    base: Option<i32>,
+    wide: Option<Box<Wide>>,
+}
+
+/// The running aggregates of one column, group by group.
+#[derive(Clone, Debug, Default)]
 pub(super) struct Column {
     slots: Vec<Slot>,
     /// Σx² in units of 2^(2·base), where a standard deviation is wanted.
@@ -139,11 +148,11 @@ impl Column {
     }
 
     fn make_room(&mut self, more: usize) {
-        if self.pending + more as u64 > ROOM {
+        if self.pending.saturating_add(more as u64) > ROOM {
             (0..self.slots.len() as u32).for_each(|group| self.carry(group));
             self.pending = 0;
         }
-        self.pending += more as u64;
+        self.pending = self.pending.saturating_add(more as u64);
     }
 
     /// Moves the sums of a group into its [`ExactSum`]s.
@@ -159,51 +168,55 @@ impl Column {
     /// All of Σx and Σx² of a group.
     fn exact(&self, group: u32) -> Wide {
         let mut wide = self.wide.get(&group).map(|wide| (**wide).clone()).unwrap_or_default();
-        let base = self.base.unwrap_or(0);
-        wide.0.add_signed(self.slots[group as usize].sum, base);
         let squares = self.squares.as_ref().map_or([0; LANES], |squares| squares[group as usize]);
-        for (lane, square) in (0..).zip(squares) {
-            wide.1.add_signed(square as i128, 2 * base + 32 * lane);
-        }
+        add_units(&mut wide, self.slots[group as usize].sum, squares, self.base.unwrap_or(0));
         wide
     }
 
-    /// Adds the groups of another column; `groups[i]` is the number here of its group `i`.
-    pub(super) fn merge(&mut self, mut other: Column, groups: &[u32]) {
-        self.base = self.base.or(other.base);
-        let alike = other.base.is_none() || other.base == self.base;
-        self.make_room(other.pending as usize);
-        for (from, to) in groups.iter().enumerate() {
-            if !alike {
-                other.carry(from as u32);
-            }
-            let (theirs, mine) = (other.slots[from], &mut self.slots[*to as usize]);
-            mine.sum += theirs.sum;
-            mine.count += theirs.count;
-            mine.min = mine.min.min(theirs.min);
-            mine.max = mine.max.max(theirs.max);
-            if let (Some(mine), Some(theirs)) = (&mut self.squares, &other.squares) {
-                mine[*to as usize].iter_mut().zip(theirs[from]).for_each(|(a, b)| *a += b);
-            }
-            if let Some(theirs) = other.wide.get(&(from as u32)) {
-                let mine = self.wide.entry(*to).or_default();
-                mine.0.merge(&theirs.0);
-                mine.1.merge(&theirs.1);
-            }
+    /// An empty column for the same aggregates.
+    pub(super) fn like(&self) -> Column {
+        Column::new(self.squares.is_some())
+    }
+
+    /// What a group has.
+    pub(super) fn cell(&self, group: u32) -> Cell {
+        Cell {
+            slot: self.slots[group as usize],
+            squares: self.squares.as_ref().map(|squares| squares[group as usize]),
+            base: self.base,
+            wide: self.wide.get(&group).cloned(),
         }
     }
 
-    /// The groups named, as a column of their own.
-    pub(super) fn select(&self, groups: &[u32]) -> Column {
-        let index = |g: &u32| *g as usize;
-        let wide = groups.iter().zip(0u32..).filter_map(|(g, to)| Some((to, self.wide.get(g)?.clone())));
-        Column {
-            slots: groups.iter().map(|g| self.slots[index(g)]).collect(),
-            squares: self.squares.as_ref().map(|all| groups.iter().map(|g| all[index(g)]).collect()),
-            base: self.base,
-            wide: wide.collect(),
-            pending: self.pending,
+    /// Adds what another column had of a group; `false` when that one kept other things. Sums of `ints` stay where they
+    /// are: they have room enough.
+    pub(super) fn take_in(&mut self, group: usize, cell: Cell, ints: bool) -> bool {
+        if cell.squares.is_some() != self.squares.is_some() || group >= self.slots.len() {
+            return false;
         }
+        self.base = self.base.or(cell.base);
+        if !ints {
+            self.make_room(usize::try_from(cell.slot.count).unwrap_or(usize::MAX));
+        }
+        let mine = &mut self.slots[group];
+        mine.count += cell.slot.count;
+        mine.min = mine.min.min(cell.slot.min);
+        mine.max = mine.max.max(cell.slot.max);
+        if cell.base == self.base {
+            mine.sum += cell.slot.sum;
+            if let (Some(mine), Some(theirs)) = (&mut self.squares, cell.squares) {
+                mine[group].iter_mut().zip(theirs).for_each(|(a, b)| *a += b);
+            }
+        } else if let Some(base) = cell.base {
+            let wide = self.wide.entry(group as u32).or_default();
+            add_units(wide, cell.slot.sum, cell.squares.unwrap_or_default(), base);
+        }
+        if let Some(theirs) = cell.wide {
+            let mine = self.wide.entry(group as u32).or_default();
+            mine.0.merge(&theirs.0);
+            mine.1.merge(&theirs.1);
+        }
+        true
     }
 
     /// Number of values of a group.
@@ -228,22 +241,19 @@ impl Column {
         Moments::from_sums(self.count(group), None, sum, squares)
     }
 
-    /// Whether squares are kept.
-    pub(super) fn has_squares(&self) -> bool {
-        self.squares.is_some()
-    }
-
-    /// Whether a state that came from outside has these many groups, and squares if they are wanted.
-    pub(super) fn fits(&self, groups: usize, with_squares: bool) -> bool {
-        let squares = self.squares.as_ref().map(Vec::len);
-        self.slots.len() == groups && squares == with_squares.then_some(groups)
-    }
-
     /// Bytes held, without what is outside the window.
     pub(super) fn memory(&self) -> usize {
         self.slots.capacity() * size_of::<Slot>()
             + self.squares.as_ref().map_or(0, |s| s.capacity() * size_of::<[u128; LANES]>())
             + self.wide.len() * 400
+    }
+}
+
+/// Adds sums that count units of a window whose lowest bit is worth 2^base.
+fn add_units(wide: &mut Wide, sum: i128, squares: [u128; LANES], base: i32) {
+    wide.0.add_signed(sum, base);
+    for (lane, square) in (0..).zip(squares) {
+        wide.1.add_signed(square as i128, 2 * base + 32 * lane);
     }
 }
 

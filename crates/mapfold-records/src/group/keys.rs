@@ -1,5 +1,6 @@
 //! From key columns to group numbers.
 
+use super::order::{self, Kind};
 use crate::Interner;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, types};
@@ -13,6 +14,8 @@ pub(super) const NULL: &[u8] = b"\xff";
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     pub(super) fields: Vec<Field>,
+    /// How the values of each column are written.
+    pub(super) kinds: Vec<Kind>,
     pub(super) values: Vec<Interner>,
     /// `pairs[i]`: (group by the columns before, value of column i + 1), as one word.
     pub(super) pairs: Vec<Interner>,
@@ -30,7 +33,9 @@ impl Keys {
                 return Err(Error::usage(what).with_remedy("group by integers, text or booleans"));
             }
         }
+        let is_number = |f: &Field| f.data_type().is_integer() || *f.data_type() == DataType::Boolean;
         Ok(Keys {
+            kinds: fields.iter().map(|f| if is_number(f) { Kind::Number } else { Kind::Text }).collect(),
             fields: fields.iter().map(|f| (*f).clone()).collect(),
             values: vec![Interner::default(); fields.len()],
             pairs: vec![Interner::default(); fields.len() - 1],
@@ -58,33 +63,37 @@ impl Keys {
         Ok(())
     }
 
-    /// The group with these key bytes, one per column.
-    pub(super) fn intern(&mut self, key: &[impl AsRef<[u8]>]) -> u32 {
-        let mut group = self.values[0].intern(key[0].as_ref());
-        for (i, bytes) in key.iter().enumerate().skip(1) {
-            let value = self.values[i].intern(bytes.as_ref());
-            group = self.pairs[i - 1].intern_word(pair(group, value));
+    /// Appends the key of a group.
+    pub(super) fn write(&self, group: u32, out: &mut Vec<u8>) {
+        if let [values] = &self.values[..] {
+            return write_value(self.kinds[0], values.get(group), out);
         }
-        group
-    }
-
-    /// The key bytes of a group, one per column.
-    pub(super) fn get(&self, mut group: u32) -> Vec<&[u8]> {
-        let mut key = vec![&b""[..]; self.values.len()];
+        let (mut group, mut key) = (group, vec![&b""[..]; self.values.len()]);
         for i in (1..self.values.len()).rev() {
-            let mut word = [0; 8];
-            word.copy_from_slice(self.pairs[i - 1].get(group));
-            let word = u64::from_le_bytes(word);
+            let word = word(self.pairs[i - 1].get(group)) as u64;
             key[i] = self.values[i].get(word as u32);
             group = (word >> 32) as u32;
         }
         key[0] = self.values[0].get(group);
-        key
+        self.kinds.iter().zip(key).for_each(|(kind, bytes)| write_value(*kind, bytes, out));
     }
 
     pub(super) fn memory(&self) -> usize {
         self.values.iter().chain(&self.pairs).map(Interner::memory).sum()
     }
+}
+
+fn write_value(kind: Kind, bytes: &[u8], out: &mut Vec<u8>) {
+    match kind {
+        _ if bytes == NULL => order::push_null(out),
+        Kind::Text => order::push_text(bytes, out),
+        Kind::Number => order::push_number(word(bytes), out),
+    }
+}
+
+/// The number of an interned word.
+fn word(bytes: &[u8]) -> i64 {
+    bytes.first_chunk::<8>().map_or(0, |chunk| i64::from_le_bytes(*chunk))
 }
 
 fn pair(group: u32, value: u32) -> u64 {

@@ -122,7 +122,7 @@ fn cells(result: &RecordBatch) -> Vec<Vec<Option<u64>>> {
 
 proptest! {
     #[test]
-    fn exact_for_any_batches_and_merges(rows in rows(), size in 1usize..30, tables in 1usize..4, partitions in 1u32..4, seed: u64) {
+    fn exact_for_any_batches_and_merges(rows in rows(), size in 1usize..30, tables in 1usize..4, rows_per_batch in 1usize..9, seed: u64) {
         let mut shuffled = rows.clone();
         let len = shuffled.len();
         (0..len).for_each(|i| shuffled.swap(i, (seed as usize).wrapping_mul(i + 1) % len));
@@ -130,27 +130,33 @@ proptest! {
         for (i, piece) in shuffled.chunks(size).enumerate() {
             parts[i % tables].add(&batch(piece, i % 2 == 0)).unwrap();
         }
-        let mut whole = table(&batch(&rows, true));
-        for part in &parts {
-            part.partials(partitions).unwrap().iter().for_each(|bytes| whole.merge(bytes).unwrap());
-        }
-        prop_assert_eq!(cells(&whole.finish().unwrap()), naive(&rows));
+        let whole = reduced(&parts, rows_per_batch);
+        prop_assert!(whole.iter().all(|b| b.num_rows() <= rows_per_batch));
+        prop_assert_eq!(whole.iter().flat_map(cells).collect::<Vec<_>>(), naive(&rows));
+        let mut one = table(&batch(&rows, true));
+        one.add(&batch(&rows, true)).unwrap();
+        prop_assert_eq!(cells(&one.finish().unwrap()), naive(&rows));
     }
 }
 
-#[test]
-fn a_group_is_in_one_partition() {
-    let rows: Vec<Row> = (0..60).map(|i| (Some(i % 6), i % 4 < 2, Some(1.0), None)).collect();
-    let (mut a, mut b) = (table(&batch(&rows, false)), table(&batch(&rows, false)));
-    a.add(&batch(&rows[..30], false)).unwrap();
-    b.add(&batch(&rows[30..], true)).unwrap();
-    let groups = |parts: [&Vec<u8>; 2]| {
-        let mut table = table(&batch(&rows, false));
-        parts.iter().for_each(|part| table.merge(part).unwrap());
-        table.len()
-    };
-    let (a, b) = (a.partials(5).unwrap(), b.partials(5).unwrap());
-    assert_eq!((0..5).map(|i| groups([&a[i], &b[i]])).sum::<usize>(), 12);
+/// What an exchange and a reducer make of tables.
+fn reduced(parts: &[GroupTable], rows_per_batch: usize) -> Vec<RecordBatch> {
+    let mut records: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    for part in parts {
+        part.records(|key, value| records.push((key.to_vec(), value.to_vec()))).unwrap();
+    }
+    records.sort_by(|a, b| a.0.cmp(&b.0));
+    let (mut rows, len, mut out) = (parts[0].rows(), parts[0].key_len(), Vec::new());
+    for group in records.chunk_by(|a, b| a.0[..len(&a.0)] == b.0[..len(&b.0)]) {
+        let at = len(&group[0].0);
+        rows.begin(&group[0].0[..at]).unwrap();
+        group.iter().for_each(|(key, value)| rows.put(&key[at..], value).unwrap());
+        if rows.len() == rows_per_batch {
+            out.push(rows.take().unwrap());
+        }
+    }
+    out.push(rows.take().unwrap());
+    out
 }
 
 #[test]
@@ -186,9 +192,24 @@ fn too_large_a_sum_and_too_large_a_value_are_errors() {
 #[test]
 fn a_state_of_another_plan_is_refused() {
     let batch = batch(&[(Some(1), true, Some(1.0), Some(1))], false);
-    let mut other = GroupTable::new(&batch.schema(), &["n"], &"x:mean".parse::<Aggregate>().unwrap().into()).unwrap();
-    other.add(&batch).unwrap();
-    let mut table = table(&batch);
-    assert!(table.merge(&other.partials(1).unwrap()[0]).is_err());
-    assert!(table.merge(b"\xff\xff").is_err());
+    let other = |wanted: &str| {
+        let wanted = wanted.parse::<Aggregate>().unwrap().into();
+        let mut table = GroupTable::new(&batch.schema(), &["word", "flag"], &wanted).unwrap();
+        table.add(&batch).unwrap();
+        table
+    };
+    let own = table(&batch);
+    for foreign in [other("x:mean"), other("n:std"), other("x:nunique")] {
+        let (mut rows, len, mut faults) = (own.rows(), own.key_len(), 0);
+        foreign
+            .records(|key, value| {
+                let (group, rest) = key.split_at(len(key));
+                rows.begin(group).unwrap();
+                faults += usize::from(rows.put(rest, value).is_err());
+            })
+            .unwrap();
+        assert!(faults > 0);
+    }
+    let mut rows = own.rows();
+    assert!(rows.put(&[0], &[]).is_err() && rows.begin(b"\xff\xff").is_err());
 }

@@ -49,6 +49,7 @@ fn is_refused(why: &str) -> bool {
         "SignatureDoesNotMatch",
         "AccessDenied",
         "AuthenticationFailed",
+        "AuthorizationFailure",
         "InvalidToken",
     ]
     .iter()
