@@ -128,7 +128,8 @@ fn members_and_hosts_that_die_are_replaced_and_change_nothing() {
     let at = desk.logged();
     wait_until("progress", || desk.logged() > at);
     hosts.cut(2);
-    wait_until("all are on the host that is left", || hosts.members(1).len() == 4);
+    // And maybe one more, which tries alone what the victim worked on.
+    wait_until("all are on the host that is left", || hosts.members(1).len() >= 4);
     let done = run.wait().fine().json();
     assert!((3..=4).contains(&done["run"]["replaced"].as_u64().unwrap()), "{done}");
     let id = done["run"]["id"].as_str().unwrap();
