@@ -29,10 +29,10 @@ faults = []
 
 def run(line, what):
     """Runs a job with --json; its report, with the highest VmHWM of any process in MiB."""
-    got = measure.run([*map(str, line), "--json"], keep=1 << 22)
+    got = measure.run([*map(str, line), "--json", "--quiet"], keep=1 << 22)
     if got["rc"]:
         sys.exit(f"{what}: {' '.join(map(str, line))}\n{got['said'][-3000:]}")
-    report = json.loads(got["said"][got["said"].index("{"):])["run"]
+    report = json.JSONDecoder().raw_decode(got["said"], got["said"].index("{"))[0]["run"]
     return dict(report, cpu=got["cpu"], wall=got["wall"], largest=got["largest"] * 1e6 / MIB,
                 predicted=report["memory"]["predicted_bytes"] / MIB, told=report["memory"]["peak_bytes"] / MIB)
 
@@ -96,7 +96,7 @@ def make_groups(path, keys):
 
 
 def groups(a):
-    keys, limit = (200_000 if a.quick else 5_000_000), 64 if a.quick else 128
+    keys, limit = (200_000 if a.quick else 5_000_000), 128
     path, out, seen = a.folder / f"groups-{keys}.csv", a.folder / "groups-out.csv", set()
     if not path.exists():
         make_groups(path, keys)

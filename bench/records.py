@@ -162,7 +162,7 @@ def peer(tool, work, path, out, threads):
 def commands(work, folder, a):
     name, ours, peers = WORK[work]
     file, out, mapfold = folder / name, folder / "out", str(a.tools / "mapfold")
-    line = [mapfold, "run", *ours.format(file=file, out=out).split(), "--json"]
+    line = [mapfold, "run", *ours.format(file=file, out=out).split(), "--json", "--quiet"]
     yield "mapfold", [*line, "--threads", str(a.threads)]
     yield "mapfold, 2 processes", [*line, "--mode", "pseudo", "--workers", "2", "--threads", "1"]
     for tool in peers:
@@ -191,7 +191,7 @@ def result(folder, digest):
 def inner(said):
     """What a tool tells of its query alone: a line of JSON."""
     try:
-        told = json.loads(said[said.index("{"):])
+        told = json.JSONDecoder().raw_decode(said, said.index("{"))[0]
     except ValueError:
         return {}
     if "run" in told:

@@ -18,6 +18,9 @@ mod passes {}
 #[doc = include_str!("src/commands.md")]
 mod commands {}
 
+#[doc = include_str!("src/storage.md")]
+mod storage {}
+
 #[doc = include_str!("src/raster.md")]
 mod raster {}
 

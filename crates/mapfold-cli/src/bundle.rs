@@ -4,7 +4,7 @@
 //! ```text
 //! NAME/NAME        a script that starts bin/NAME with lib/ on the loader's path
 //! NAME/bin/NAME    the program
-//! NAME/lib/*.so*   the closure of its shared libraries, without the C library and the loader
+//! NAME/lib/*.so*   the closure of its shared libraries, without those of the C library and the compiler
 //! ```
 //!
 //! The C library is left out because it must fit the loader and the kernel of the host: what the program asks of it is
@@ -35,8 +35,9 @@ pub struct BundleArgs {
     json: bool,
 }
 
-/// Libraries that belong to the C library: they come with the host.
-const OF_GLIBC: [&str; 12] = [
+/// Libraries that come with every host: those of the C library, and the compiler's, of which a newer one would ask for a
+/// newer C library than the program does.
+const OF_THE_HOST: [&str; 13] = [
     "linux-vdso.so",
     "linux-gate.so",
     "ld-linux",
@@ -49,6 +50,7 @@ const OF_GLIBC: [&str; 12] = [
     "libutil.so",
     "libnsl.so",
     "libmvec.so",
+    "libgcc_s.so",
 ];
 
 impl BundleArgs {
@@ -121,7 +123,7 @@ fn libraries(text: &str) -> Result<Vec<PathBuf>, String> {
     for line in text.lines().map(str::trim) {
         let name = line.split_whitespace().next().unwrap_or_default();
         let file = Path::new(name).file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        if OF_GLIBC.iter().any(|begin| file.starts_with(begin)) {
+        if OF_THE_HOST.iter().any(|begin| file.starts_with(begin)) {
             continue;
         }
         match line.split_once("=>").map(|(_, to)| to.trim()) {
@@ -193,7 +195,7 @@ mod tests {
                     \tlibgcc_s.so.1 => /lib/libgcc_s.so.1 (0x0)\n\tlibm.so.6 => /lib/libm.so.6 (0x0)\n\
                     \t/lib64/ld-linux-x86-64.so.2 (0x0)\n";
         let found = libraries(text);
-        assert_eq!(found, Ok(["/lib/libgdal.so.32", "/lib/libgcc_s.so.1"].map(PathBuf::from).to_vec()));
+        assert_eq!(found, Ok(vec![PathBuf::from("/lib/libgdal.so.32")]));
         assert_eq!(libraries("\tlibx.so.1 => not found\n"), Err("libx.so.1".to_owned()));
         assert_eq!(libraries("\tstatically linked\n"), Ok(vec![]));
     }

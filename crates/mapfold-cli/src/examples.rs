@@ -95,7 +95,7 @@ tar -xzf mapfold.tar.gz
 /// `mapfold manifest --help`
 pub const MANIFEST: &str = "\
 mapfold manifest slurm --workers 4 --cpus 16 -- \\
-  run ndvi --red /data/B04.tif --nir /data/B08.tif --out /data/ndvi.tif > job.sh
+  run ndvi --red /d/B04.tif --nir /d/B08.tif --out /d/ndvi.tif > job.sh
 mapfold manifest kubernetes --image my-registry/mapfold --workers 4 -- \\
   run wordcount s3://bucket/text --out s3://bucket/counts > job.json
 Then: sbatch job.sh, or kubectl apply -f job.json";
@@ -254,7 +254,7 @@ const ENVIRONMENT: &str = "\
 Environment:
   MAPFOLD_MEMORY_LIMIT     as --memory-limit
   MAPFOLD_SSH              command for --target ssh://, for example ssh -F FILE
-  MAPFOLD_JOB_PROFILE      profile that `mapfold run ./my-job` builds in (release)
+  MAPFOLD_JOB_PROFILE      profile that `mapfold run ./my-job` builds in
   MAPFOLD_HTTP_RETRIES     how often a failed HTTP request is tried again
   AWS_*, GOOGLE_*, AZURE_*, HADOOP_CONF_DIR
                            stores: `mapfold config list`, `mapfold config show`

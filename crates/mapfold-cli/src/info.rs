@@ -52,7 +52,7 @@ fn told(meta: &RasterMeta, loc: &Loc, bytes: u64, bands: &[usize]) -> Value {
         "unit": unit(&g.crs),
         "transform": g.affine.to_gdal(),
         "bounds": g.bounds(),
-        "resolution": [g.affine.a.hypot(g.affine.d), g.affine.b.hypot(g.affine.e)],
+        "resolution": g.affine.pixel_size(),
         "bands": bands.iter().map(|i| band(*i, &meta.bands[*i])).collect::<Vec<_>>(),
         "block": [meta.levels[0].block.rows, meta.levels[0].block.cols],
         "overviews": meta.levels[1..].iter().map(level).collect::<Vec<_>>(),

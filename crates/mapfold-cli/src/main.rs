@@ -75,7 +75,7 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
         .subcommand_help_heading("Jobs")
         .after_help(
             "`mapfold run JOB --help` shows the options of a job, with examples.\n\
-             A job of your own runs by its path: `mapfold run ./my-job …` builds its crate in release mode.",
+             A job of your own runs by its path, built in release mode: `mapfold run ./my-job …`",
         );
     for job in jobs {
         run = run.subcommand(job.command()?);

@@ -186,7 +186,9 @@ impl<'a> Run<'a> {
         match finished {
             Ok(outputs) => Ok(self.outcome(began, outputs)?),
             Err(f) => {
-                let made = !self.commit.outputs.is_empty() && self.shell.has_made();
+                // Files of an exchange outlive a run of members only: see above.
+                let exchanged = self.opts.crew.is_some() && self.opts.is_durable() && self.shell.has_exchanged();
+                let made = !self.commit.outputs.is_empty() && (self.shell.has_made() || exchanged);
                 let worth = self.commit.has_earlier() || made && f.error.is_resumable();
                 self.commit.leave(worth);
                 let go_on = "run the same command with --resume to go on";

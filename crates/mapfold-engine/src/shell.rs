@@ -499,6 +499,11 @@ impl Shell {
         self.lock().made.values().any(|made| !made.is_empty())
     }
 
+    /// Whether records are in the files of a durable exchange.
+    pub fn has_exchanged(&self) -> bool {
+        self.lock().pieces.values().any(|parts| !parts.is_empty())
+    }
+
     /// Splits given up.
     pub fn skipped(&self) -> u64 {
         self.lock().tally.values().map(|t| t.skipped).sum()

@@ -59,14 +59,26 @@ impl Affine {
         self.b == 0.0 && self.d == 0.0
     }
 
+    /// Length of a step to the next column and to the next row, in units of the CRS.
+    ///
+    /// Not by `hypot`: its bits are those of the host's C library, and glibc's newer one would make programs ask for 2.35.
+    pub fn pixel_size(&self) -> (f64, f64) {
+        (length(self.a, self.d), length(self.b, self.e))
+    }
+
     /// Largest difference, in pixels, between the two grids over an image of `rows` x `cols`.
     pub fn distance_px(&self, other: &Affine, rows: usize, cols: usize) -> f64 {
-        let size = (self.a.hypot(self.d)).min(self.b.hypot(self.e)).max(f64::MIN_POSITIVE);
+        let (across, down) = self.pixel_size();
+        let size = across.min(down).max(f64::MIN_POSITIVE);
         let corners = [(0.0, 0.0), (cols as f64, 0.0), (0.0, rows as f64), (cols as f64, rows as f64)];
         let gap = |&(c, r): &(f64, f64)| {
             let (p, q) = (self.at(c, r), other.at(c, r));
-            (p.0 - q.0).hypot(p.1 - q.1) / size
+            length(p.0 - q.0, p.1 - q.1) / size
         };
         corners.iter().map(gap).fold(0.0, f64::max)
     }
+}
+
+fn length(x: f64, y: f64) -> f64 {
+    (x * x + y * y).sqrt()
 }

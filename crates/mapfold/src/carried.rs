@@ -140,6 +140,12 @@ fn exchange_afar(args: &RunArgs, plan: &Plan) -> Result<Shuffle> {
     let stages = plan.stages();
     let local_output = stages.iter().filter_map(|s| s.output()).any(|o| o.loc().local_path().is_some());
     let shared = args.scratch.is_some() || local_output;
+    let keeps = plan.files().iter().any(|f| f.made.is_some());
+    if keeps && (!shared || args.shuffle == ShuffleArg::Pipelined) {
+        let what = "blocks that are computed once are kept in files that members on all hosts read";
+        let remedy = "name a folder that they share with --scratch FOLDER, without --shuffle pipelined";
+        return Err(Error::usage(what).with_remedy(remedy));
+    }
     match args.shuffle {
         ShuffleArg::Pipelined => Ok(Shuffle::Pipelined),
         ShuffleArg::Auto | ShuffleArg::Durable if shared => Ok(Shuffle::Durable),

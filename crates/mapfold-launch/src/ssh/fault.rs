@@ -49,22 +49,14 @@ const SIGNS: [(&str, &str, &str); 11] = [
     ),
     ("timed out", "it does not answer", "is it up, and not behind a firewall?"),
     ("No route to host", "it cannot be reached from here", "is it up, and in a network that this machine reaches?"),
-    (
-        "GLIBC_",
-        "its C library is too old for this program",
-        "build the program on a system as old as that one, or run it from `mapfold bundle`",
-    ),
+    ("GLIBC_", "its C library is too old for this program", "build the program on a system as old as that one"),
     (
         "No space left",
         "there is no space for the program in ~/.cache/mapfold",
         "free some space there, or set XDG_CACHE_HOME for that user",
     ),
     ("sha256sum: not found", "it has no sha256sum", "install GNU coreutils there"),
-    (
-        "cannot execute",
-        "the program does not run there",
-        "is that system like this one? `mapfold bundle` brings shared libraries along",
-    ),
+    ("cannot execute", "the program does not run there", "is that system like this one?"),
 ];
 
 fn said(host: &str, code: Option<i32>, stderr: &str) -> (String, String) {
@@ -79,7 +71,10 @@ fn said(host: &str, code: Option<i32>, stderr: &str) -> (String, String) {
         Some(126) => {
             ("the program may not be run in ~/.cache/mapfold", "set XDG_CACHE_HOME to a folder without noexec")
         }
-        Some(127) => ("the program does not run there", "is that system like this one? `mapfold bundle` helps"),
+        Some(127) => (
+            "the program does not run there",
+            "is that system like this one, with the libraries that the program needs?",
+        ),
         Some(OF_SSH) => ("ssh cannot reach it", "`ssh HOST true` must work without a question"),
         _ => ("the shell there did not answer as expected", "`ssh HOST true` must work and print nothing more"),
     };
@@ -97,7 +92,12 @@ mod tests {
             (255, "me@h: Permission denied (publickey).", "not let in", "`ssh h true`"),
             (255, "ssh: Could not resolve hostname h: Name or service not known", "no host of that name", "DNS"),
             (255, "ssh: connect to host h port 22: Connection refused", "nothing listens", "h:PORT"),
-            (1, "/h/ab12: /lib/libc.so.6: version `GLIBC_2.38' not found (required by /h/ab12)", "too old", "bundle"),
+            (
+                1,
+                "/h/ab12: /lib/libc.so.6: version `GLIBC_2.38' not found (required by /h/ab12)",
+                "too old",
+                "as old as",
+            ),
             (63, "", "did not arrive", "try again"),
             (255, "something new", "cannot reach it (something new)", "without a question"),
         ];
