@@ -67,7 +67,8 @@ impl Submission {
         self.check_size(most)?;
         let staging = Staging::of(stores, site, &self.job, self.staging.as_ref())?;
         let label = self.label.clone().or_else(|| steady(&rm.labels()));
-        let submitted = self.stage(&staging, site).and_then(|spec| rm.submit(&self.context(&application, &spec, label)));
+        let submitted =
+            self.stage(&staging, site).and_then(|spec| rm.submit(&self.context(&application, &spec, label)));
         if let Err(e) = submitted {
             staging.remove();
             return Err(e);
