@@ -145,7 +145,13 @@ fn submission(args: &RunArgs, name: &str, job: JobId) -> Result<Submission> {
 /// input.
 fn arguments(job: &JobId) -> Result<Vec<String>> {
     let mut words = Vec::new();
-    for word in std::env::args_os().skip(1) {
+    let (args, secrets) = crate::store_args::without_secrets(std::env::args_os().skip(1));
+    if let Some((name, _)) = secrets.first() {
+        let name = name.trim_start_matches("MAPFOLD_STORE__");
+        let what = format!("-D {name} is a secret, and what is said here is seen by everybody on the cluster's nodes");
+        return Err(Error::usage(what).with_remedy("set it where the nodes read it: core-site.xml, or their environment"));
+    }
+    for word in args {
         let bad = |w: std::ffi::OsString| Error::usage(format!("{} is no UTF-8", w.to_string_lossy()));
         let word = word.into_string().map_err(bad)?;
         if word.starts_with("--job-id=") || word == "--detach" {
