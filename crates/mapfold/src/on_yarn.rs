@@ -149,7 +149,9 @@ fn arguments(job: &JobId) -> Result<Vec<String>> {
     if let Some((name, _)) = secrets.first() {
         let name = name.trim_start_matches("MAPFOLD_STORE__");
         let what = format!("-D {name} is a secret, and what is said here is seen by everybody on the cluster's nodes");
-        return Err(Error::usage(what).with_remedy("set it where the nodes read it: core-site.xml, or their environment"));
+        return Err(
+            Error::usage(what).with_remedy("set it where the nodes read it: core-site.xml, or their environment")
+        );
     }
     for word in args {
         let bad = |w: std::ffi::OsString| Error::usage(format!("{} is no UTF-8", w.to_string_lossy()));
