@@ -79,7 +79,7 @@ fn a_full_spill_disk_is_named_and_the_job_goes_on_when_there_is_space() {
     for mode in MODES {
         let command = format!("run sort in.txt --out out -q --scratch disk --memory-limit 80MiB {mode}");
         let (first, second) = filled_then_enlarged(&desk, how, 8, &command);
-        let first = first.refused(3, &["disk: no space left for the exchange", "--scratch", "--memory-limit"]);
+        let first = first.refused(3, &["disk: no space left for exchanged records", "--scratch", "--memory-limit"]);
         let first = first.with_remedy().with_stage();
         // Members have put their records on record; in one process nothing has come so far, and nothing is promised.
         assert_eq!(first.err.contains("--resume"), mode.contains("pseudo"), "{first}");

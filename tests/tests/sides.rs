@@ -82,11 +82,11 @@ fn an_interrupted_run_goes_on_with_the_side_that_it_had() {
         desk.run(&line).fine();
         let whole = desk.bytes("out.tif");
         let mut with_the_side = 0;
-        for record in 1..=4 {
+        for record in 1..=20 {
             std::fs::remove_file(desk.path("out.tif")).unwrap();
             let ran = desk.start_failing(mapfold(), &line, &format!("logged:{record}=abort")).wait();
             if ran.code == 0 {
-                continue; // It had fewer records.
+                break; // It had fewer records.
             }
             let resumed = desk.run(&format!("{line} --resume")).fine();
             assert_eq!(desk.bytes("out.tif"), whole, "{mode}, {shuffle}, record {record}");
