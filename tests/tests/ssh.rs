@@ -235,17 +235,17 @@ fn a_job_on_other_hosts_is_watched_and_stopped_like_any() {
     let begun = run(&desk, &hosts, &format!("{line} {TARGET} --detach --json")).fine().json();
     let id = begun["id"].as_str().unwrap().to_owned();
     wait_until("some splits", || desk.logged() >= 2);
-    let status = desk.run(&format!("status {id} --json")).fine().json();
-    assert_eq!(status["members"].as_array().map(Vec::len), Some(2), "{status}");
+    // What the log of events says is told a moment later.
+    let members = || desk.run(&format!("status {id} --json")).fine().json()["members"].as_array().map(Vec::len);
+    wait_until("both members in the status", || members() == Some(2));
     assert!(desk.run("jobs").fine().out.contains("ndvi"));
     desk.run(&format!("kill {id}")).fine();
     let over = desk.run(&format!("status {id} --json")).fine().json();
     assert_eq!(over["state"], "stopped", "{over}");
     nothing_is_left(&hosts);
-    // What members write comes home.
+    // An error of a member comes home.
     let deadly = format!("--splits 40 --bad 5 --harm panic {TARGET}");
     let ran = desk.start_program(&program("mapfold-trial"), &deadly, &[("MAPFOLD_SSH", &hosts.client())]).wait();
     assert_eq!(ran.code, 1, "{ran}");
     assert!(ran.err.lines().next().unwrap().contains("a harmful split"), "{ran}");
-    assert!(desk.run("logs mapfold-trial").code == 0);
 }

@@ -32,8 +32,12 @@ fn scene(desk: &Desk, size: usize) -> String {
 
 /// An NDVI that takes some seconds, to `out.tif` in this desk.
 fn slow_ndvi(desk: &Desk) -> String {
+    slow_ndvi_of(desk, 2048)
+}
+
+fn slow_ndvi_of(desk: &Desk, size: usize) -> String {
     let slow = "--format gtiff --compress deflate --level 12 --tile 256 --blocksize 256";
-    format!("run ndvi {} --out {} {slow}", scene(desk, 2048), desk.arg("out.tif"))
+    format!("run ndvi {} --out {} {slow}", scene(desk, size), desk.arg("out.tif"))
 }
 
 /// The application that a run said it submitted.
@@ -83,7 +87,7 @@ fn submitted(desk: &Desk) -> String {
 fn the_same_bytes_as_on_this_machine_from_both_nodes() {
     let Some(cluster) = part("yarn") else { return };
     let desk = Desk::new();
-    let line = format!("run ndvi {} --tile 256", scene(&desk, 1024));
+    let line = format!("run ndvi {} --tile 256 --blocksize 256", scene(&desk, 1024));
     desk.run(&format!("{line} --out {}", desk.arg("one.tif"))).fine();
     // Each node has 4 GiB: members of 1.5 GiB do not all fit on one.
     let size = "--mode cluster --target yarn --threads 1 --memory-limit 1536MiB --am-memory 256MiB";
@@ -167,7 +171,8 @@ fn a_second_attempt_goes_on_where_the_first_was_killed() {
 fn a_killed_application_leaves_no_process_and_no_output_and_can_be_resumed() {
     let Some(cluster) = part("yarn") else { return };
     let desk = Desk::new();
-    let line = slow_ndvi(&desk);
+    // Hadoop's own command takes seconds to start: the job must still run then.
+    let line = slow_ndvi_of(&desk, 4096);
     let running = start(&desk, &cluster, &format!("{line} {SMALL} --workers 2"));
     let application = submitted(&desk);
     wait_until("splits", || desk.logged() >= 2);
@@ -216,7 +221,8 @@ fn members_of_a_killed_node_manager_end_by_themselves() {
 fn what_is_wrong_is_said_before_anything_runs() {
     let Some(cluster) = part("yarn") else { return };
     let desk = Desk::new();
-    let line = format!("run ndvi {} --out {} --mode cluster --target yarn", scene(&desk, 256), desk.arg("out.tif"));
+    let scene = scene(&desk, 256);
+    let line = format!("run ndvi {scene} --out {} --mode cluster --target yarn", desk.arg("out.tif"));
     let refused = |more: &str, code, words: &[&str]| {
         run(&desk, &cluster, &format!("{line} {more}")).refused(code, words).with_remedy();
     };
@@ -233,7 +239,7 @@ fn what_is_wrong_is_said_before_anything_runs() {
     std::fs::write(nowhere.join("yarn-site.xml"), site).unwrap();
     let gone = desk.start_program(mapfold(), &line, &[("HADOOP_CONF_DIR", nowhere.to_str().unwrap())]).wait();
     gone.refused(3, &["ResourceManager", "127.0.0.1:9"]).with_remedy();
-    desk.run(&format!("run ndvi {} --out x.tif --queue default", scene(&desk, 256))).refused(2, &["--queue"]);
+    desk.run(&format!("run ndvi {scene} --out x.tif --queue default")).refused(2, &["--queue"]);
     let left: Vec<String> = desk.names().into_iter().filter(|n| n != "conf").collect();
     assert!(left.is_empty(), "a refused run leaves {left:?}");
 }
