@@ -103,10 +103,11 @@ fn an_option_that_would_do_nothing_is_refused() {
 fn a_url_in_a_refusal_shows_no_secret() {
     let desk = Desk::new();
     let s3 = "s3://me:secret-word@bucket/x.tif?X-Amz-Signature=tell-nobody";
-    let ran = desk.run(&format!("run stats {s3}")).refused(2, &["s3://", "not read by this version", "https://"]);
+    let ran = desk.run(&format!("run stats {s3}")).refused(2, &["s3://", "a user or a key in a URL", "settings"]);
+    let hdfs = desk.run("run stats hdfs://me:secret-word@h/x.tif").refused(2, &["hdfs://", "a user or a key in a URL"]);
     let twice = desk.run("info https://me:secret-word@h/a.tif https://me:secret-word@h/b.tif?sig=tell-nobody");
     let twice = twice.refused(2, &["unexpected argument", "https://REDACTED@h/b.tif"]);
-    for ran in [ran, twice] {
+    for ran in [ran, hdfs, twice] {
         assert!(!ran.err.contains("secret-word") && !ran.err.contains("tell-nobody"), "{ran}");
     }
     desk.run("run stats htp://h/x.tif").refused(2, &["htp://", "did you mean http://"]);

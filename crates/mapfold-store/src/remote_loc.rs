@@ -36,6 +36,9 @@ pub(crate) fn from_gdal(text: &str) -> Option<String> {
 pub(crate) fn tidy(scheme_text: &str, rest: &str) -> Result<(Scheme, String), String> {
     let (authority, key) = rest.split_once('/').unwrap_or((rest, ""));
     let Some(scheme) = scheme(scheme_text) else { return Err(format!("unknown scheme {scheme_text}://")) };
+    if authority.contains('@') && scheme != Scheme::Azure {
+        return Err("a user or a key in a URL; give them as settings (`mapfold config list`)".into());
+    }
     let root = match scheme {
         Scheme::S3 => bucket("s3", authority)?,
         Scheme::Gcs => bucket("gs", authority)?,
@@ -52,7 +55,8 @@ fn bucket(scheme: &str, name: &str) -> Result<String, String> {
     match name {
         "" => Err(format!("a bucket is missing: {scheme}://bucket/key")),
         _ if name.chars().all(good) => Ok(format!("{scheme}://{name}")),
-        _ => Err(format!("{name:?} is no name of a bucket")),
+        // Not shown: somebody may have put a key there.
+        _ => Err("a bucket's name has letters, digits, - _ and . only".into()),
     }
 }
 
@@ -77,7 +81,7 @@ fn container(scheme: &str, authority: &str) -> Result<String, String> {
 fn name_node(scheme: &str, authority: &str) -> Result<String, String> {
     let good = |c: char| c.is_ascii_alphanumeric() || "-_.:[]".contains(c);
     if !authority.chars().all(good) {
-        return Err(format!("{authority:?} is no name node: {scheme}://host:port/path"));
+        return Err(format!("no name node: {scheme}://host:port/path"));
     }
     Ok(format!("{scheme}://{authority}"))
 }
