@@ -84,11 +84,12 @@ fn counters_of_the_interrupted_run_are_in_the_final_report_once() {
     }
 }
 
-/// Splits that the log has.
-fn logged(desk: &Desk) -> usize {
-    let files = std::fs::read_dir(desk.path(".out.tif.mapfold/log")).map(|f| f.flatten().collect::<Vec<_>>());
-    let texts = files.unwrap_or_default().into_iter().filter_map(|f| std::fs::read_to_string(f.path()).ok());
-    texts.map(|t| t.matches("\"split\":").count()).sum()
+/// Splits that are done, as the job's events say.
+fn done(desk: &Desk) -> usize {
+    let jobs = std::fs::read_dir(desk.path("state/mapfold/jobs")).map(|f| f.flatten().collect::<Vec<_>>());
+    let logs = jobs.unwrap_or_default().into_iter().map(|job| job.path().join("events.ndjson"));
+    let texts = logs.filter_map(|log| std::fs::read_to_string(log).ok());
+    texts.map(|t| t.matches("\"event\":\"split_done\"").count()).sum()
 }
 
 /// Stopped while it waits before its decision.
@@ -96,7 +97,7 @@ fn stopped_late(signal: &str, code: i32) {
     let desk = Desk::new();
     let line = format!("run ndvi {} --out out.tif --tile 256 --blocksize 64", desk.scene(600));
     let run = desk.start_failing(mapfold(), &line, "before-decision=delay:3000");
-    wait_until("all splits are on record", || logged(&desk) >= 9);
+    wait_until("all splits are done", || done(&desk) >= 9);
     run.signal(signal);
     run.wait().refused(code, &["--resume"]);
     assert_eq!(desk.names(), [".out.tif.mapfold"], "nothing is visible");
