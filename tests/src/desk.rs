@@ -6,7 +6,7 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A file of `tests/data`, as an argument.
@@ -302,4 +302,24 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 /// When it has not become so.
 pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     wait_for(what, || is_so().then_some(()));
+}
+
+/// Waits until the event log of a job of this desk has `mark`.
+///
+/// # Panics
+/// After a minute, or when the run ends before.
+pub fn until_event(desk: &Desk, run: &mut Running, mark: &str) {
+    let began = Instant::now();
+    let events = || {
+        let Ok(jobs) = std::fs::read_dir(desk.path("state/mapfold/jobs")) else { return String::new() };
+        jobs.map(|job| {
+            std::fs::read_to_string(job.expect("a folder of jobs is read").path().join("events.ndjson"))
+                .unwrap_or_default()
+        })
+        .collect()
+    };
+    while !events().contains(mark) {
+        assert!(began.elapsed() < Duration::from_secs(60) && !run.ended(), "no {mark}: {}", events());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }

@@ -1,11 +1,10 @@
 //! Blocks that are computed once and read again: the bytes of computing them again, however it ran, whatever died.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_tests::desk::{Running, children, signal};
+use mapfold_tests::desk::{children, signal, until_event};
 use mapfold_tests::{Desk, Ran, smoothed};
 use serde_json::Value;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 const OUTS: &str = "--once once.tif --twice twice.tif --tile 128 --blocksize 64";
 
@@ -78,18 +77,6 @@ fn the_source_is_read_once_and_explain_says_what_is_kept() {
     assert!(kept > 0 && 2 * kept <= again, "{kept} and {again} bytes of the source");
 }
 
-fn until(desk: &Desk, run: &mut Running, mark: &str) {
-    let began = Instant::now();
-    let events = || {
-        let Ok(jobs) = std::fs::read_dir(desk.path("state/mapfold/jobs")) else { return String::new() };
-        jobs.map(|job| std::fs::read_to_string(job.unwrap().path().join("events.ndjson")).unwrap_or_default()).collect()
-    };
-    while !events().contains(mark) {
-        assert!(began.elapsed() < Duration::from_secs(60) && !run.ended(), "no {mark}: {}", events());
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn a_member_that_is_killed_while_blocks_are_stored_or_read_changes_nothing() {
     let whole = Desk::new();
@@ -99,7 +86,7 @@ fn a_member_that_is_killed_while_blocks_are_stored_or_read_changes_nothing() {
         let desk = Desk::new();
         let line = format!("{} --mode pseudo --workers 2 --threads 1 --json", line(&desk));
         let mut running = desk.start_program(smoothed(), &line, &[]);
-        until(&desk, &mut running, &format!(r#""event":"split_done","stage":{stage}"#));
+        until_event(&desk, &mut running, &format!(r#""event":"split_done","stage":{stage}"#));
         signal("KILL", children(running.pid())[0]);
         let ran = running.wait().fine();
         assert!(both(&desk) == both(&whole), "killed in stage {stage}: {ran}");

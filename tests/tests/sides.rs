@@ -1,9 +1,8 @@
 //! Jobs of two passes: what the first leaves to the second is the same however it ran, whatever died.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_tests::desk::{Running, children, signal};
+use mapfold_tests::desk::{children, signal, until_event};
 use mapfold_tests::{Desk, data, mapfold, oracle};
-use std::time::{Duration, Instant};
 
 const OUT: &str = "--out out.tif -q --overwrite --tile 128 --blocksize 64";
 
@@ -41,19 +40,6 @@ fn the_same_bytes_for_any_members_threads_windows_and_exchange() {
     }
 }
 
-/// Waits until the event log of the only job has `mark`.
-fn until(desk: &Desk, run: &mut Running, mark: &str) {
-    let began = Instant::now();
-    let events = || {
-        let Ok(jobs) = std::fs::read_dir(desk.path("state/mapfold/jobs")) else { return String::new() };
-        jobs.map(|job| std::fs::read_to_string(job.unwrap().path().join("events.ndjson")).unwrap_or_default()).collect()
-    };
-    while !events().contains(mark) {
-        assert!(began.elapsed() < Duration::from_secs(60) && !run.ended(), "no {mark}: {}", events());
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn a_member_that_comes_in_the_second_pass_is_told_what_the_first_has_found() {
     let slow = "--out out.tif -q --overwrite --format gtiff --compress deflate --level 12 --tile 128 --blocksize 128";
@@ -64,7 +50,7 @@ fn a_member_that_comes_in_the_second_pass_is_told_what_the_first_has_found() {
         let input = desk.scene(1024).split(' ').nth(1).unwrap().to_owned();
         let more = format!("--mode pseudo --workers 2 --threads 1 --shuffle {shuffle} --json");
         let mut run = desk.start(&format!("run normalize --input {input} {slow} {more}"));
-        until(&desk, &mut run, r#""event":"split_done","stage":2"#);
+        until_event(&desk, &mut run, r#""event":"split_done","stage":2"#);
         signal("KILL", children(run.pid())[0]);
         let ran = run.wait().fine();
         assert_eq!(ran.json()["run"]["replaced"], 1, "{ran}");
