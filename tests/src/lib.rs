@@ -60,7 +60,7 @@ pub fn mapfold() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
         let given = std::env::var_os("MAPFOLD_TEST_BIN").map(PathBuf::from);
-        given.unwrap_or_else(|| built(&["-p", "mapfold-cli", "--bin", "mapfold"]).join("mapfold"))
+        given.unwrap_or_else(|| built(&["--bin", "mapfold"]).join("mapfold"))
     })
 }
 
@@ -70,7 +70,7 @@ pub fn mapfold() -> &'static Path {
 /// When it does not build.
 pub fn indices() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "indices"]).join("examples/indices"))
+    BUILT.get_or_init(|| built(&["--example", "indices"]).join("examples/indices"))
 }
 
 /// The example `shuffled` of the crate `mapfold`, records through an exchange: built like [`mapfold()`].
@@ -79,15 +79,15 @@ pub fn indices() -> &'static Path {
 /// When it does not build.
 pub fn shuffled() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "shuffled"]).join("examples/shuffled"))
+    BUILT.get_or_init(|| built(&["--example", "shuffled"]).join("examples/shuffled"))
 }
 
-/// An example of a package of this workspace.
+/// An example of any package of this workspace.
 ///
 /// # Panics
 /// When it does not build.
-pub fn example(package: &str, name: &str) -> PathBuf {
-    built(&["-p", package, "--example", name]).join("examples").join(name)
+pub fn example(name: &str) -> PathBuf {
+    built(&["--example", name]).join("examples").join(name)
 }
 
 /// The example `smoothed` of the crate `mapfold`, a halo chain that two outputs use: built like [`mapfold()`].
@@ -96,7 +96,7 @@ pub fn example(package: &str, name: &str) -> PathBuf {
 /// When it does not build.
 pub fn smoothed() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "smoothed"]).join("examples/smoothed"))
+    BUILT.get_or_init(|| built(&["--example", "smoothed"]).join("examples/smoothed"))
 }
 
 /// The example `components` of the crate `mapfold`, an iteration to a fixed point: built like [`mapfold()`].
@@ -105,7 +105,7 @@ pub fn smoothed() -> &'static Path {
 /// When it does not build.
 pub fn components() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| built(&["-p", "mapfold", "--example", "components"]).join("examples/components"))
+    BUILT.get_or_init(|| built(&["--example", "components"]).join("examples/components"))
 }
 
 /// Another program of this workspace, a package with one binary of its own name.
@@ -113,14 +113,15 @@ pub fn components() -> &'static Path {
 /// # Panics
 /// When it does not build.
 pub fn program(package: &str) -> PathBuf {
-    built(&["-p", package, "--bin", package]).join(package)
+    built(&["--bin", package]).join(package)
 }
 
-/// Builds a program; gives the folder of the profile.
+/// Builds a program with the features that the tests were built with, so that nothing below it is compiled again; gives the
+/// folder of the profile.
 fn built(what: &[&str]) -> PathBuf {
     let (target, folder) = target();
     let profile = if folder == "debug" { "dev" } else { &folder };
-    let args = [&["build", "--quiet", "--profile", profile], what].concat();
+    let args = [&["build", "--quiet", "--workspace", "--all-features", "--profile", profile], what].concat();
     let done = cargo().args(&args).current_dir(checkout()).env("CARGO_TARGET_DIR", &target).output();
     let done = done.expect("cargo runs");
     assert!(done.status.success(), "cargo {args:?}:\n{}", String::from_utf8_lossy(&done.stderr));

@@ -155,7 +155,7 @@ fn jobs_over_records_are_equal_to_pandas_and_python() {
 /// Readers, writers and grouping of the kernels.
 #[test]
 fn tables_are_equal_to_pandas_and_pyarrow() {
-    let program = mapfold_tests::example("mapfold-records", "table_of");
+    let program = mapfold_tests::example("table_of");
     if let Some(said) = mapfold_tests::pandas_oracle("tables.py", &[program]) {
         assert_eq!(said["faults"], serde_json::json!([]), "{said}");
     }

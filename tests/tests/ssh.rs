@@ -248,4 +248,5 @@ fn a_job_on_other_hosts_is_watched_and_stopped_like_any() {
     let ran = desk.start_program(&program("mapfold-trial"), &deadly, &[("MAPFOLD_SSH", &hosts.client())]).wait();
     assert_eq!(ran.code, 1, "{ran}");
     assert!(ran.err.lines().next().unwrap().contains("a harmful split"), "{ran}");
+    desk.run("logs mapfold-trial").fine();
 }

@@ -101,7 +101,8 @@ pub(crate) struct GeoTags {
 /// GeoKeys verbatim, with GTRasterType (1025) put in its place.
 pub(crate) fn geo_tags(crs: &Crs, georeferenced: bool) -> GeoTags {
     let mut tags = GeoTags::default();
-    if !crs.is_known() && !georeferenced {
+    // That pixels are areas goes without saying; said without a CRS, GDAL makes a local one of it.
+    if !crs.is_known() && (!georeferenced || crs.raster_type == RasterType::Area) {
         return tags;
     }
     let raster_type = if crs.raster_type == RasterType::Point { 2 } else { 1 };
