@@ -11,12 +11,14 @@ here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 need_rust
 python="$("$here/../tests/env/setup.sh" "$here/requirements.txt")"
 command -v gdal_calc.py >/dev/null || apt_install gdal-bin python3-gdal || say "without gdal_calc.py and gdalinfo"
-cargo build --release --manifest-path "$here/../Cargo.toml" -p mapfold-cli
-cargo build --release --manifest-path "$here/../Cargo.toml" -p mapfold-raster --example floor
+# All at once: each set of features of its own would be compiled by itself.
+cargo build --release --manifest-path "$here/../Cargo.toml" --workspace --bin mapfold --bin mapfold-trial --example floor
 data="$cache/bench-data"
 for size in 2048 5490 10980; do "$python" "$here/scene.py" "$data/d$size" --size "$size" >&2; done
-table=(--table "$here/../docs/src/benchmarks-table.md")
+page="$here/../docs/src/benchmarks-table.md"
+table=(--table "$page")
 case " $* " in *" --only"*) table=() ;; esac
-exec "$python" "$here/bench.py" --mapfold "$CARGO_TARGET_DIR/release/mapfold" --data "$data" \
+"$python" "$here/bench.py" --mapfold "$CARGO_TARGET_DIR/release/mapfold" --data "$data" \
     --floor-cmd "$CARGO_TARGET_DIR/release/examples/floor {red} {nir}" \
     ${table[@]+"${table[@]}"} "$@" --given "$@"
+[ ${#table[@]} = 0 ] || "$python" "$here/start.py" --tools "$CARGO_TARGET_DIR/release" --data "$data" | tee -a "$page"
