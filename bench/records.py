@@ -106,8 +106,8 @@ def datafusion(work, path, out, threads):
 
 
 def sedonadb(work, path, out, threads):
-    import sedona.db
-    c = sedona.db.connect()
+    import sedonadb
+    c = sedonadb.connect()
     if path.endswith("csv"):
         c.sql(f"create external table t stored as csv location '{path}' options ('format.has_header' 'true')").execute()
     else:
@@ -136,7 +136,6 @@ def pyspark(work, path, out, threads):
 
 
 PEERS = dict(duckdb=duckdb, polars=polars, datafusion=datafusion, sedonadb=sedonadb, dask=dask, pyspark=pyspark)
-MODULES = dict(sedonadb="sedona.db")
 ONCE = ["pyspark"]  # A minute of a turn: one is enough to see where it stands.
 AGGREGATE = "aggregate {file} --by k --agg v:mean,min,max,count --out {out}.csv"
 WORK = {  # name: (file, ours, peers)
@@ -149,7 +148,7 @@ WORK = {  # name: (file, ours, peers)
 
 def peer(tool, work, path, out, threads):
     os.environ["POLARS_MAX_THREADS"] = str(threads)
-    __import__(MODULES.get(tool, tool))  # Not part of the inner time.
+    __import__(tool)  # Not part of the inner time.
     wall, cpu = time.monotonic(), time.process_time()
     PEERS[tool](work, path, out, int(threads))
     inner = time.process_time() - cpu

@@ -1,0 +1,128 @@
+"""Bytes from and to stores, and a job that reads there: client CPU, wall and peak memory, medians of interleaved runs.
+
+usage: throughput.py DATA --mapfold BINARY [--s5cmd BINARY] [--mib 1024] [--repeat 3] [--page FILE]
+
+DATA has the scene `d10980` of scene.py. The environment says where the servers are, as `cluster/part.sh hdfs,s3 env`
+prints it. CPU is that of the client alone: the servers are other processes, on the same cores.
+"""
+import argparse
+import os
+import shutil
+import statistics
+import sys
+from datetime import date
+from pathlib import Path
+
+import measure
+import numpy as np
+
+
+def turns(contenders, repeat):
+    """{name: medians} of commands that take turns. A contender is (a command, what to do before each run)."""
+    runs = {name: [] for name in contenders}
+    for turn in range(repeat):
+        for name in list(contenders) if turn % 2 == 0 else list(contenders)[::-1]:
+            command, before = contenders[name]
+            before()
+            got = measure.run([str(word) for word in command])
+            if got["rc"]:
+                sys.exit(f"{name}: {command}\n{got['said']}")
+            print(f"{name}: {got['cpu']:.2f} CPU s, {got['wall']:.2f} s, {got['peak']:.0f} MB", file=sys.stderr)
+            runs[name].append(got)
+    return {name: {key: statistics.median(r[key] for r in all) for key in ("cpu", "wall", "peak")}
+            for name, all in runs.items()}
+
+
+class Bench:
+    def __init__(self, a):
+        self.a, self.lines = a, []
+        self.folder = a.data / "throughput"
+        self.folder.mkdir(exist_ok=True)
+        self.big = self.folder / f"random-{a.mib}"
+        if not self.big.exists():
+            rng = np.random.default_rng(5)
+            with open(self.big, "wb") as out:
+                for _ in range(a.mib):
+                    out.write(rng.bytes(1 << 20))
+        self.back = self.folder / "back"
+
+    def mapfold(self, *words):
+        return [self.a.mapfold, *words]
+
+    def table(self, heading, contenders):
+        got = turns(contenders, self.a.repeat)
+        self.lines += [f"\n**{heading}**\n", "| | client CPU s | wall s | peak MB |", "|---|---:|---:|---:|"]
+        self.lines += [f"| {name} | {r['cpu']:.2f} | {r['wall']:.2f} | {r['peak']:.0f} |" for name, r in got.items()]
+        return got
+
+    def checked(self):
+        """The bytes that came back are those that went."""
+        if measure.run(["cmp", str(self.big), str(self.back)])["rc"]:
+            sys.exit("other bytes came back")
+        self.back.unlink()
+
+    def copies(self, store, url, others):
+        """`others`: (name, command to put, command to get, before each put)"""
+        def gone():
+            measure.run([str(w) for w in self.mapfold("rm", url)])
+        puts = {"mapfold cp": (self.mapfold("cp", "-q", self.big, url), gone)}
+        puts |= {name: (put, before) for name, put, _, before in others}
+        self.table(f"{self.a.mib} MiB to {store}", puts)
+
+        def fresh():
+            self.back.unlink(missing_ok=True)
+        gets = {"mapfold cp": (self.mapfold("cp", "-q", url, self.back), fresh)}
+        gets |= {name: (get, fresh) for name, _, get, _ in others}
+        self.table(f"{self.a.mib} MiB from {store}", gets)
+        self.checked()
+
+    def ndvi(self, stores):
+        scene = self.a.data / "d10980"
+        red, nir = (next(scene.rglob(f"*{band}*.tif")) for band in ("B04", "B08"))
+        out = self.folder / "out.tif"
+
+        def job(red, nir):
+            line = self.mapfold("run", "ndvi", "--red", red, "--nir", nir, "--out", out, "-q", "--format", "gtiff",
+                                "--compress", "deflate", "--level", "6", "--threads", "2")
+            return line, lambda: out.unlink(missing_ok=True)
+        jobs, first = {"local": job(red, nir)}, None
+        for name, url in stores.items():
+            for band in (red, nir):
+                copy = self.mapfold("cp", "-q", "--overwrite", band, f"{url}/{band.name}")
+                if (got := measure.run([str(w) for w in copy]))["rc"]:
+                    sys.exit(got["said"])
+            jobs[name] = job(f"{url}/{red.name}", f"{url}/{nir.name}")
+        got = self.table("NDVI of two 10980² bands to a local GeoTIFF, DEFLATE 6, inputs", jobs)
+        first = got["local"]["wall"]
+        self.lines += ["", "Wall against local: " + ", ".join(f"{n} {r['wall'] / first:.2f}" for n, r in got.items())]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("data", type=Path)
+    p.add_argument("--mapfold", required=True)
+    p.add_argument("--s5cmd")
+    p.add_argument("--mib", type=int, default=1024)
+    p.add_argument("--repeat", type=int, default=3)
+    p.add_argument("--page", type=Path)
+    a = p.parse_args()
+    bench = Bench(a)
+    hdfs, s3 = os.environ["MAPFOLD_PART_HDFS"].rstrip("/"), os.environ["MAPFOLD_PART_S3"].rstrip("/")
+    tool = os.environ["MAPFOLD_PART_HDFS_COMMAND"]
+    bench.copies("HDFS", f"{hdfs}/bench/ours", [
+        ("hdfs dfs", [tool, "dfs", "-put", "-f", bench.big, f"{hdfs}/bench/theirs"],
+         [tool, "dfs", "-get", "-f", f"{hdfs}/bench/theirs", bench.back], lambda: None)])
+    s5cmd = [("s5cmd", [a.s5cmd, "cp", bench.big, f"{s3}/bench/theirs"],
+              [a.s5cmd, "cp", f"{s3}/bench/theirs", bench.back], lambda: None)] if a.s5cmd else []
+    os.environ["S3_ENDPOINT_URL"] = os.environ["AWS_ENDPOINT_URL"]  # what s5cmd calls it
+    bench.copies("S3 (MinIO)", f"{s3}/bench/ours", s5cmd)
+    bench.ndvi({"HDFS": f"{hdfs}/bench", "S3 (MinIO)": f"{s3}/bench"})
+    print("\n".join(bench.lines))
+    if a.page:
+        head = f"Written by `bench/throughput.sh` on {date.today()}, {os.cpu_count()} cores, servers on the same machine;"
+        a.page.write_text("\n".join([head, f"medians of {a.repeat} runs that take turns.", *bench.lines]) + "\n")
+    shutil.rmtree(bench.folder)
+
+
+if __name__ == "__main__":
+    main()
