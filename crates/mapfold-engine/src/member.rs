@@ -10,7 +10,7 @@ use crate::parts::PartFiles;
 use crate::pool::Pool;
 use mapfold_coord::{JobFolder, StageId};
 use mapfold_plan::memory::StageMemory;
-use mapfold_plan::{FileEntry, Need, Place, Plan, Result, Sides, Stage};
+use mapfold_plan::{FileEntry, Need, OutputShape, Place, Plan, Result, Sides, Stage};
 use mapfold_store::{Loc, Stores};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -100,7 +100,7 @@ impl Member {
         let stages = plan.stages().into_iter().zip(memory).enumerate().map(|(i, (stage, memory))| {
             let files = stage
                 .output()
-                .map(|o| PartFiles::new(plan.stores().clone(), JobFolder::parts_for(o.loc()), o.loc().clone()))
+                .map(|o| PartFiles::new(plan.stores().clone(), JobFolder::parts_for(o.loc()), (o.loc().clone(), o.shape())))
                 .map(Arc::new);
             Arc::new(MemberStage { id: StageId(i as u32), stage, memory: *memory, files })
         });
@@ -134,11 +134,17 @@ impl Member {
     pub fn with_parts_in(mut self, folder: &Loc) -> Member {
         let stores = self.stores.clone();
         let moved = |s: Arc<MemberStage>| {
-            let files = s.stage.output().map(|o| PartFiles::new(stores.clone(), folder.clone(), o.loc().clone()));
+            let here = (folder.join("output"), OutputShape::Folder); // Nothing of it goes to the output's own store.
+            let files = s.stage.output().map(|_| PartFiles::new(stores.clone(), folder.clone(), here));
             Arc::new(MemberStage { id: s.id, stage: s.stage.clone(), memory: s.memory, files: files.map(Arc::new) })
         };
         self.stages = self.stages.into_iter().map(moved).collect();
         self
+    }
+
+    /// Whether what the attempts of this stage write goes to a store over the network.
+    pub(crate) fn writes_far(&self, stage: &MemberStage) -> bool {
+        stage.stage.output().is_some_and(|out| !self.stores.abilities(out.loc()).random_writes)
     }
 
     /// Lets records go through files that other processes read.

@@ -7,6 +7,7 @@
 
 mod build;
 mod fault;
+mod upload;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -25,7 +26,9 @@ use tokio::sync::OnceCell;
 use crate::unique::unique;
 use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use build::Made;
-use fault::{fault, may_pass};
+pub(crate) use fault::fault;
+use fault::may_pass;
+pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile, abandon, publish, uploaded_bytes};
 
 /// The key of the mark; a plain word, since Azure takes no other.
 const MARK: &str = "mapfoldwriter";
@@ -75,7 +78,6 @@ impl Bucket {
     }
 
     /// Multipart uploads whose parts many processes send.
-    #[allow(dead_code)] // For working files in object stores.
     pub(crate) fn parts(&self) -> &Arc<dyn MultipartStore> {
         &self.parts
     }
