@@ -3,8 +3,10 @@
 
     far.py ls LOC         names of all objects or files below LOC, relative to it, sorted
     far.py get LOC FILE   the bytes of one object
-    far.py uploads LOC    uncompleted multipart uploads of LOC and of its first parts (S3 and Google; else nothing).
+    far.py tree LOC DIR   all below LOC: the bytes of the n-th name that ls gives become DIR/n; prints the names
+    far.py uploads LOC…   uncompleted multipart uploads of LOC and of its first parts (S3 and Google; else nothing).
                           One by one, because MinIO lists those of one exact name only.
+    far.py begin LOC      begins a multipart upload to LOC and forgets its id (S3), as who dies at that moment does
 
 LOC is s3://, gs://, az:// or hdfs://; servers and credentials come from the environment that `cluster/part.sh PART vars`
 prints. Signatures are made as the stores' documents say (AWS 4, Azure's Shared Key, Google's signed token).
@@ -32,8 +34,9 @@ def quoted(text, safe="-_.~"):
     return urllib.parse.quote(text, safe=safe)
 
 
-def send(url, headers, data=None):
-    with urllib.request.urlopen(urllib.request.Request(url, data, headers), timeout=60) as answer:
+def send(url, headers, method="GET"):
+    body = b"" if method == "POST" else None
+    with urllib.request.urlopen(urllib.request.Request(url, body, headers, method=method), timeout=60) as answer:
         return answer.read()
 
 
@@ -45,7 +48,7 @@ class S3:
     def __init__(self, bucket):
         self.base, self.bucket = env["AWS_ENDPOINT"].rstrip("/"), bucket
 
-    def ask(self, key, query):
+    def ask(self, key, query, method="GET"):
         path = "/" + self.bucket + ("/" + quoted(key, "-_.~/") if key else "")
         query = "&".join(f"{quoted(name)}={quoted(value)}" for name, value in sorted(query.items()))
         now = datetime.datetime.now(datetime.timezone.utc)
@@ -53,14 +56,14 @@ class S3:
         host, empty = urllib.parse.urlsplit(self.base).netloc, hashlib.sha256(b"").hexdigest()
         headers = {"host": host, "x-amz-content-sha256": empty, "x-amz-date": moment}
         names = ";".join(headers)
-        lines = ["GET", path, query, *(f"{k}:{v}" for k, v in headers.items()), "", names, empty]
+        lines = [method, path, query, *(f"{k}:{v}" for k, v in headers.items()), "", names, empty]
         scope = f"{day}/{env['AWS_REGION']}/s3/aws4_request"
         told = "\n".join(["AWS4-HMAC-SHA256", moment, scope, hashlib.sha256("\n".join(lines).encode()).hexdigest()])
         secret = ("AWS4" + env["AWS_SECRET_ACCESS_KEY"]).encode()
         for step in (*scope.split("/"), told):
             secret = hmac.new(secret, step.encode(), hashlib.sha256).digest()
         who = f"Credential={env['AWS_ACCESS_KEY_ID']}/{scope}, SignedHeaders={names}, Signature={secret.hex()}"
-        return send(f"{self.base}{path}?{query}", {**headers, "Authorization": "AWS4-HMAC-SHA256 " + who})
+        return send(f"{self.base}{path}?{query}", {**headers, "Authorization": "AWS4-HMAC-SHA256 " + who}, method)
 
     def ls(self, prefix):
         return self.pages({"list-type": "2", "prefix": prefix}, "NextContinuationToken", "continuation-token")
@@ -68,6 +71,9 @@ class S3:
     def uploads(self, key):
         names = [key] + [f"{key}/part-{kind}-{n:05}" for kind in "mr" for n in range(12)]
         return [found for name in names for found in self.pages({"uploads": "", "prefix": name}, None, None)]
+
+    def begin(self, key):
+        self.ask(key, {"uploads": ""}, "POST")
 
     def pages(self, query, token, name):
         keys = []
@@ -170,21 +176,44 @@ class Hdfs:
         return self.ask(path, "OPEN")
 
 
-def main():
-    verb, loc = sys.argv[1:3]
+def opened(loc):
+    """The store of a location, its key there, its scheme."""
     at = urllib.parse.urlsplit(loc)
-    store = {"s3": S3, "gs": Google, "az": Azure, "hdfs": Hdfs}[at.scheme](at.netloc)
-    key = at.path.lstrip("/")
-    if verb == "get":
-        with open(sys.argv[3], "wb") as f:
-            f.write(store.get(key))
-        return
-    if verb == "uploads":
-        print("\n".join(sorted(set(store.uploads(key)))))
-        return
-    below = key.rstrip("/") + "/"
-    names = [n[len(below):] for n in store.ls(key if at.scheme == "hdfs" else below) if n.startswith(below)]
-    print("\n".join(sorted(names)))
+    return {"s3": S3, "gs": Google, "az": Azure, "hdfs": Hdfs}[at.scheme](at.netloc), at.path.strip("/"), at.scheme
+
+
+def listed(loc):
+    """Names below a location, relative to it."""
+    store, key, scheme = opened(loc)
+    names = store.ls(key if scheme == "hdfs" else key + "/")
+    return sorted(n[len(key) + 1:] for n in names if n.startswith(key + "/"))
+
+
+def keep(loc, file):
+    store, key, _ = opened(loc)
+    with open(file, "wb") as f:
+        f.write(store.get(key))
+
+
+def tree(loc, folder):
+    names = listed(loc)
+    for n, name in enumerate(names):
+        keep(f"{loc.rstrip('/')}/{name}", os.path.join(folder, str(n)))
+    return names
+
+
+def uploads(*locs):
+    return sorted({found for loc in locs for store, key, _ in [opened(loc)] for found in store.uploads(key)})
+
+
+def begin(loc):
+    store, key, _ = opened(loc)
+    store.begin(key)
+
+
+def main():
+    verbs = {"ls": listed, "get": keep, "tree": tree, "uploads": uploads, "begin": begin}
+    print("\n".join(verbs[sys.argv[1]](*sys.argv[2:]) or []))
 
 
 main()

@@ -9,7 +9,7 @@ use crate::link::{Control, Mail, Post};
 use crate::parts::PartFiles;
 use crate::pool::Pool;
 use mapfold_coord::{JobFolder, StageId};
-use mapfold_plan::memory::StageMemory;
+use mapfold_plan::memory::{StageMemory, WRITERS_AFAR};
 use mapfold_plan::{FileEntry, Need, OutputShape, Place, Plan, Result, Sides, Stage};
 use mapfold_store::{Loc, Stores};
 use std::path::{Path, PathBuf};
@@ -113,7 +113,7 @@ impl Member {
         let postboxes = desks.iter().map(|d| d.postbox.clone()).collect();
         let member = Member {
             pool: Pool::new("compute", threads),
-            writer: Pool::new("write", 1),
+            writer: Pool::new("write", writers(plan, threads)),
             flight: Flight::default(),
             durable: false,
             mesh: None,
@@ -140,11 +140,6 @@ impl Member {
         };
         self.stages = self.stages.into_iter().map(moved).collect();
         self
-    }
-
-    /// Whether what the attempts of this stage write goes to a store over the network.
-    pub(crate) fn writes_far(&self, stage: &MemberStage) -> bool {
-        stage.stage.output().is_some_and(|out| !self.stores.abilities(out.loc()).random_writes)
     }
 
     /// Lets records go through files that other processes read.
@@ -202,6 +197,15 @@ impl Member {
     pub(crate) fn leases_per_worker(&self) -> u32 {
         self.leases
     }
+}
+
+/// Threads that write parts: one for a disk, more where each write is mostly waiting.
+fn writers(plan: &Plan, threads: usize) -> usize {
+    let is_far = |stage: &Arc<dyn Stage>| {
+        let output = stage.output();
+        output.is_some_and(|out| !plan.stores().abilities(out.loc()).random_writes)
+    };
+    if plan.stages().iter().any(is_far) { threads.clamp(1, WRITERS_AFAR as usize) } else { 1 }
 }
 
 /// The files of a plan, those that the run makes with their places.

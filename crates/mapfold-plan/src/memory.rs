@@ -65,6 +65,9 @@ pub struct StageMemory {
     pub peak: u64,
 }
 
+/// Parts that a process sends to a store over the network at once.
+pub const WRITERS_AFAR: u64 = 4;
+
 /// What an exchange may hold in memory while a stage runs. All of it spills to files beyond that.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ExchangeMemory {
@@ -176,7 +179,8 @@ impl Budget {
         let read_ahead = (running * windows.min(2) + running / 2 + 2) * fetch;
         let held = self.held(part).min((splits - running - others) * part);
         let parts = (running + 1) * part + others * part.max(fetch) + held;
-        let on_the_way = out.filter(|o| poured(*o) > 0).map_or(0, |_| part); // A part is copied when it is sent.
+        // A part is copied when it is sent.
+        let on_the_way = out.filter(|o| poured(*o) > 0).map_or(0, |_| running.min(WRITERS_AFAR) * part);
         let parts = parts.min(all_parts(stage, part) + others * fetch) + on_the_way;
         let exchange = self.exchange(stage, running);
         let each = window + writer + exchange.map + exchange.reduce;
@@ -271,7 +275,7 @@ fn sent(out: &dyn Output) -> u64 {
     if out.shape() == OutputShape::Streams { 0 } else { mapfold_store::buffered_at(out.loc()) }
 }
 
-/// What is held while a file is written from its begin to its end out of streams in a store.
+/// What is held while a file is written from its begin to its end, out of streams in a store.
 fn poured(out: &dyn Output) -> u64 {
     const READ: u64 = 8 << 20;
     match (out.shape(), mapfold_store::buffered_at(out.loc())) {

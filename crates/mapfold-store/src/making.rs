@@ -11,8 +11,6 @@
 
 use std::sync::Arc;
 
-use object_store::path::Path;
-
 use crate::hdfs::{STREAM_BYTES, SpoolFile};
 use crate::objects::{self, Door, UPLOAD_BYTES, UploadFile};
 use crate::remote::Remote;
@@ -89,11 +87,8 @@ impl Stores {
 
     /// The object called `key` in the bucket of `loc`, to be made of parts.
     fn door(&self, loc: &Loc, key: &str) -> Result<Door, StoreError> {
-        let bad = |e: object_store::path::Error| StoreError::BadUrl { loc: loc.to_string(), why: e.to_string() };
         match self.remote(loc)? {
-            Remote::Objects(bucket) => {
-                Ok(Door { store: bucket.parts().clone(), path: Path::parse(key).map_err(bad)? })
-            }
+            Remote::Objects(bucket) => bucket.door(key),
             Remote::Hdfs(_) => Err(StoreError::unsupported(loc, "an upload in parts")),
         }
     }

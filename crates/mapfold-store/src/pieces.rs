@@ -10,11 +10,16 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use crate::{Loc, StoreError, Stores, WorkFile};
+
+/// Pieces that are read at once.
+const READS_AT_ONCE: usize = 8;
 
 /// A working file made of pieces.
 pub(crate) struct PieceFile {
@@ -72,11 +77,16 @@ impl PieceFile {
         Ok(self.piece_at(at))
     }
 
-    /// As much of `at..end` as lies in one piece.
-    fn read_piece(&self, at: u64, end: u64) -> Result<Option<Bytes>, StoreError> {
-        let Some((offset, len)) = self.find(at)? else { return Ok(None) };
-        let range = at - offset..end.min(offset + len) - offset;
-        self.stores.block_on(self.stores.read(&self.piece(offset, len), range)).map(Some)
+    /// Which bytes of which pieces `at..end` is; stops where nothing is known to be.
+    fn cover(&self, mut at: u64, end: u64) -> Result<Vec<(Loc, Range<u64>)>, StoreError> {
+        let mut all = Vec::new();
+        while at < end {
+            let Some((offset, len)) = self.find(at)? else { break };
+            let stop = end.min(offset + len);
+            all.push((self.piece(offset, len), at - offset..stop - offset));
+            at = stop;
+        }
+        Ok(all)
     }
 
     fn there_already(&self, piece: &Loc, bytes: &[u8]) -> Result<(), StoreError> {
@@ -104,19 +114,19 @@ impl WorkFile for PieceFile {
     }
 
     fn read_at(&self, offset: u64, len: usize) -> Result<Bytes, StoreError> {
-        let (mut at, end) = (offset, offset + len as u64);
-        let mut all = BytesMut::new();
-        while at < end {
-            let Some(bytes) = self.read_piece(at, end)? else {
-                return Err(StoreError::truncated(&self.loc, &(offset..end), at - offset));
-            };
-            if bytes.len() == len {
-                return Ok(bytes);
-            }
-            at += bytes.len() as u64;
-            all.extend_from_slice(&bytes);
+        let end = offset + len as u64;
+        let cover = self.cover(offset, end)?;
+        let there: u64 = cover.iter().map(|(_, range)| range.end - range.start).sum();
+        if there < len as u64 {
+            return Err(StoreError::truncated(&self.loc, &(offset..end), there));
         }
-        Ok(all.freeze())
+        let mut reads = Vec::with_capacity(cover.len());
+        for (piece, range) in &cover {
+            reads.push(self.stores.read(piece, range.clone()));
+        }
+        let all = stream::iter(reads).buffered(READS_AT_ONCE).try_collect::<Vec<Bytes>>();
+        let mut all = self.stores.block_on(all)?;
+        Ok(if all.len() == 1 { all.remove(0) } else { all.concat().into() })
     }
 
     fn len(&self) -> Result<u64, StoreError> {

@@ -21,11 +21,11 @@ use crate::http::Http;
 use crate::local::{self, Local, LocalFile};
 use crate::memory::Memory;
 use crate::objects::Objects;
+use crate::pieces::PieceFile;
 use crate::ranges;
 use crate::recent::Recent;
 use crate::remote::Remote;
 use crate::runtime::{LazyRuntime, within};
-use crate::pieces::PieceFile;
 use crate::{Entry, Loc, Scheme, Settings, StoreError, StoreOptions, WorkFile, list, pattern};
 
 /// Requests of one `read_ranges` in flight at once.

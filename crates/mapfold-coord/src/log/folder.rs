@@ -80,7 +80,10 @@ impl StoreFolder {
         self.remove_file(super::PLAN)?;
         self.remove_folder("log")?;
         self.remove_file(super::MANIFEST)?;
-        let claims = (0..).take_while(|n| matches!(self.get(&claim_name(*n)), Ok(Some(_)))).count() as u32;
+        let mut claims = 0;
+        while self.get(&claim_name(claims))?.is_some() {
+            claims += 1;
+        }
         for number in (0..claims).rev() {
             self.remove_file(&over_name(number))?;
             self.remove_file(&claim_name(number))?;

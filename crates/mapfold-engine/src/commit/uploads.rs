@@ -12,15 +12,10 @@ use super::folder::{SUCCESS, told};
 use super::output::Whole;
 use crate::streams::{WHOLE, is_file};
 use mapfold_plan::{Error, PartFile, Result};
-use mapfold_store::{Loc, Replace, StoreError, Stores};
+use mapfold_store::{Entry, Loc, Replace, StoreError, Stores, many};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::sync::PoisonError;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-/// Uploads that are completed at once.
-const AT_ONCE: usize = 16;
+use std::hash::{BuildHasher, Hasher};
 
 /// What the folder is made of.
 #[derive(Serialize, Deserialize)]
@@ -38,8 +33,10 @@ pub fn list((stores, dir): (&Stores, &Loc), files: &[&PartFile], success: String
     let (checksum, bytes) = (told(success.as_bytes()), files.iter().map(|f| f.bytes).sum());
     let listed = Listed { success, files: files.iter().map(|f| (*f).clone()).collect() };
     let text = serde_json::to_vec(&listed).expect("plain values become JSON");
-    stores.put(&dir.join(WHOLE), text.into())?;
-    Ok(Whole { name: WHOLE.into(), bytes, in_place: true, checksum })
+    // A name of its own: a late process of an earlier run cannot change the list that is decided on.
+    let name = format!("{WHOLE}.{:016x}", std::hash::RandomState::new().build_hasher().finish());
+    stores.put(&dir.join(&name), text.into())?;
+    Ok(Whole { name, bytes, in_place: true, checksum })
 }
 
 /// Completes the uploads of the list at `from`, and says that the folder `to` is whole.
@@ -59,7 +56,7 @@ pub fn reveal(stores: &Stores, from: &Loc, to: &Loc, replace: Replace) -> Result
         let is_it = || is_file(stores, &place, file.bytes, file.hash);
         stores.publish(&dir.join(&file.attempt), &place, replace, &is_it)
     };
-    each(&listed.files, &complete).map_err(named)?;
+    many(&listed.files, &complete).map_err(named)?;
     if replace == Replace::Allowed {
         remove_others(stores, to, &listed.files).map_err(named)?;
     }
@@ -69,25 +66,11 @@ pub fn reveal(stores: &Stores, from: &Loc, to: &Loc, replace: Replace) -> Result
 /// Removes what an older output had and this one has not.
 fn remove_others(stores: &Stores, to: &Loc, files: &[PartFile]) -> Result<(), StoreError> {
     let names: BTreeSet<&str> = files.iter().map(|f| f.name.as_str()).collect();
-    let others = stores.list(to)?.into_iter().filter(|loc| !names.contains(loc.name()));
-    let remove = |loc: &Loc| match stores.delete(loc) {
-        Err(StoreError::IsDirectory { .. }) => stores.remove_dir(loc),
-        done => done,
+    let mut others = stores.entries(to)?;
+    others.retain(|entry| entry.folder || !names.contains(entry.loc.name()));
+    let remove = |entry: &Entry| match entry.folder {
+        true => stores.remove_dir(&entry.loc),
+        false => stores.delete(&entry.loc),
     };
-    each(&others.collect::<Vec<Loc>>(), &remove)
-}
-
-/// Does it for each, many at a time; the first error ends it.
-fn each<T: Sync>(all: &[T], act: &(dyn Fn(&T) -> Result<(), StoreError> + Sync)) -> Result<(), StoreError> {
-    let (next, failed) = (AtomicUsize::new(0), Mutex::new(None));
-    let serve = || {
-        while let Some(one) = all.get(next.fetch_add(1, Relaxed)) {
-            if let Err(e) = act(one) {
-                next.store(all.len(), Relaxed);
-                failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
-            }
-        }
-    };
-    std::thread::scope(|s| (0..AT_ONCE.min(all.len())).for_each(|_| drop(s.spawn(serve))));
-    failed.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
+    many(&others, &remove)
 }

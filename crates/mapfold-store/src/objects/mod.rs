@@ -7,6 +7,7 @@
 
 mod build;
 mod fault;
+mod publish;
 mod upload;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
+use object_store::signer::Signer;
 use object_store::{
     Attribute, Attributes, Error, GetOptions, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
     PutOptions, PutPayload,
@@ -26,9 +28,9 @@ use tokio::sync::OnceCell;
 use crate::unique::unique;
 use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use build::Made;
-pub(crate) use fault::fault;
-use fault::may_pass;
-pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile, abandon, publish, uploaded_bytes};
+use fault::{fault, may_pass};
+pub(crate) use publish::{abandon, publish, uploaded_bytes};
+pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile};
 
 /// The key of the mark; a plain word, since Azure takes no other.
 const MARK: &str = "mapfoldwriter";
@@ -65,21 +67,30 @@ impl Objects {
 pub(crate) struct Bucket {
     root: Loc,
     store: Arc<dyn ObjectStore>,
-    #[allow(dead_code)]
     parts: Arc<dyn MultipartStore>,
+    signer: Option<Arc<dyn Signer>>,
     foreign: bool,
     honours_conditions: OnceCell<bool>,
 }
 
 impl Bucket {
     fn new(root: Loc, made: Made) -> Bucket {
-        let Made { store, parts, foreign } = made;
-        Bucket { root, store, parts, foreign, honours_conditions: OnceCell::new() }
+        let Made { store, parts, signer, foreign } = made;
+        Bucket { root, store, parts, signer, foreign, honours_conditions: OnceCell::new() }
     }
 
-    /// Multipart uploads whose parts many processes send.
-    pub(crate) fn parts(&self) -> &Arc<dyn MultipartStore> {
-        &self.parts
+    /// The way to the object called `key`, to be made of parts.
+    pub(crate) fn door(&self, key: &str) -> Result<Door, StoreError> {
+        let bad = |e: object_store::path::Error| StoreError::BadUrl { loc: self.root.to_string(), why: e.to_string() };
+        Ok(Door { store: self.parts.clone(), path: Path::parse(key).map_err(bad)?, signer: self.signer.clone() })
+    }
+
+    /// Whether an object could be put at `loc`: no folder is in its place, and the server keeps its word.
+    pub(crate) async fn check_writable(&self, loc: &Loc) -> Result<(), StoreError> {
+        match self.is_folder(loc).await? {
+            true => Err(StoreError::IsDirectory { loc: loc.to_string() }),
+            false => self.check_conditions(loc).await,
+        }
     }
 
     pub(crate) async fn head(&self, loc: &Loc) -> Result<ObjectInfo, StoreError> {
