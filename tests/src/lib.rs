@@ -8,6 +8,7 @@
 
 pub mod desk;
 pub mod far;
+pub mod far_room;
 pub mod fault_proxy;
 pub mod http;
 pub mod parts;

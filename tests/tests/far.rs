@@ -1,149 +1,12 @@
 //! Inputs and outputs in stores on servers: the bytes of a local run, whole or not at all, nothing beside them, no upload
-//! left open.
+//! left open, whatever dies.
 //!
 //! What lies in a store is asked by another client (`tests/oracle/far.py`). The servers are started by `cluster/part.sh`.
 //! The table of all jobs, stores and modes is made by `bench/stores.py`; here each store sees each job once or twice.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_tests::{Far, far, mapfold};
-use std::fmt::Write as _;
-use std::fs;
-
-/// A store, and inputs here and there.
-struct Room {
-    far: Far,
-    here: Inputs,
-    there: Inputs,
-}
-
-/// Where a run finds its inputs.
-struct Inputs {
-    red: String,
-    nir: String,
-    text: String,
-    table: String,
-}
-
-impl Room {
-    fn new(part: &'static str) -> Option<Room> {
-        Some(Room::of(far(part)?))
-    }
-
-    fn of(far: Far) -> Room {
-        let scene = far.desk.scene(600);
-        let band = |n: usize| scene.split(' ').nth(n).unwrap().to_owned();
-        words(&far);
-        let here = Inputs { red: band(1), nir: band(3), text: "in.txt".into(), table: "in.csv".into() };
-        let sent = |from: &str, name: &str| {
-            let (file, fragment) = from.split_once('#').map_or((from, String::new()), |(f, n)| (f, format!("#{n}")));
-            far.upload(file, &format!("in/{name}")) + &fragment
-        };
-        let there = Inputs {
-            red: sent(&here.red, "red.tif"),
-            nir: sent(&here.nir, "nir.tif"),
-            text: sent(&here.text, "in.txt"),
-            table: sent(&here.table, "in.csv"),
-        };
-        Room { far, here, there }
-    }
-
-    /// Runs a job in the store.
-    fn run(&self, job: &Job, more: &str) -> mapfold_tests::Ran {
-        self.far.run(&job.line(&self.there, &self.far.loc(job.out), more))
-    }
-
-    /// The same, killed at a step.
-    fn killed(&self, job: &Job, more: &str, step: &str) {
-        let line = job.line(&self.there, &self.far.loc(job.out), more);
-        let ran = self.far.start(mapfold(), &line, &format!("{step}=abort")).wait();
-        assert_eq!(ran.code, 137, "{} {step} was not reached: {ran}", self.far.name);
-    }
-
-    /// What a local run makes; it is run the first time.
-    fn want(&self, job: &Job) -> Vec<(String, Vec<u8>)> {
-        let desk = &self.far.desk;
-        if !desk.path(job.out).exists() {
-            desk.run(&job.line(&self.here, job.out, "")).fine();
-        }
-        if !job.folder {
-            return vec![(String::new(), desk.bytes(job.out))];
-        }
-        let names = fs::read_dir(desk.path(job.out)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        let mut names: Vec<String> = names.filter(|name| name != "_SUCCESS").collect();
-        names.sort();
-        names.into_iter().map(|name| (name.clone(), desk.bytes(&format!("{}/{name}", job.out)))).collect()
-    }
-
-    /// What is there: the same, and nothing beside it.
-    #[track_caller]
-    fn is_right(&self, job: &Job, when: &str) {
-        let part = self.far.name;
-        let mut there = match job.folder {
-            true => self.far.tree(job.out),
-            false => vec![(String::new(), self.far.bytes(job.out))],
-        };
-        let files = there.len();
-        there.retain(|(name, _)| name != "_SUCCESS");
-        assert_eq!(files - there.len(), usize::from(job.folder), "{part} {} {when}: is it whole?", job.out);
-        assert!(there == self.want(job), "{part} {} {when}: other bytes", job.out);
-    }
-
-    /// Nothing but inputs and outputs is in the test's folder of the store.
-    #[track_caller]
-    fn nothing_beside(&self, outputs: &[&str]) {
-        let known = |name: &String| outputs.iter().any(|out| name == out || name.starts_with(&format!("{out}/")));
-        let strange = |name: &String| !name.starts_with("in/") && !known(name);
-        let left: Vec<String> = self.far.names("").into_iter().filter(strange).collect();
-        assert_eq!(left, [""; 0], "{}: left beside the outputs", self.far.name);
-        assert_eq!(self.far.uploads(outputs), [""; 0], "{}: uploads left open", self.far.name);
-    }
-
-    fn is_seen(&self, job: &Job) -> bool {
-        let done = if job.folder { format!("{}/_SUCCESS", job.out) } else { job.out.to_owned() };
-        self.far.names("").contains(&done)
-    }
-}
-
-/// A job with an output.
-struct Job {
-    out: &'static str,
-    folder: bool,
-    line: fn(&Inputs) -> String,
-}
-
-impl Job {
-    fn line(&self, inputs: &Inputs, out: &str, more: &str) -> String {
-        format!("run {} --out {out} -q {more}", (self.line)(inputs))
-    }
-}
-
-const NDVI: Job = Job {
-    out: "ndvi.tif",
-    folder: false,
-    line: |at| format!("ndvi --red {} --nir {} --tile 256 --blocksize 128", at.red, at.nir),
-};
-const WORDS: Job =
-    Job { out: "words", folder: true, line: |at| format!("wordcount {} --split-size 65536", at.text) };
-const SORT: Job = Job { out: "sorted", folder: true, line: |at| format!("sort {} --split-size 65536", at.text) };
-const TABLE: Job = Job {
-    out: "table.parquet",
-    folder: false,
-    line: |at| format!("aggregate {} --by city --agg value:sum,mean --agg n:max", at.table),
-};
-const JOBS: [Job; 4] = [NDVI, WORDS, SORT, TABLE];
-const OUTPUTS: [&str; 4] = [NDVI.out, WORDS.out, SORT.out, TABLE.out];
-
-/// Lines of words, enough for several splits of 64 KiB, and a table.
-fn words(far: &Far) {
-    let (mut text, mut table) = (String::new(), String::from("city,value,n\n"));
-    for i in 0..12_000u64 {
-        let mixed = i.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        writeln!(text, "word{} and{} {i}", (mixed >> 33) % 5000, mixed % 31).unwrap();
-        writeln!(table, "c{},{},{i}", (mixed >> 40) % 97, (i % 1000) as f64 / 8.0).unwrap();
-    }
-    fs::write(far.desk.path("in.txt"), text).unwrap();
-    fs::write(far.desk.path("in.csv"), table).unwrap();
-}
+use mapfold_tests::far_room::{JOBS, NDVI, OUTPUTS, Room, WORDS};
+use mapfold_tests::{far, indices};
 
 fn each_job_makes_the_bytes_of_a_local_run(part: &'static str) {
     let Some(room) = Room::new(part) else { return };
@@ -198,6 +61,26 @@ fn killed_at_a_step_it_goes_on(part: &'static str, steps: &[&str]) {
         }
         room.nothing_beside(&[NDVI.out, WORDS.out]);
         room.far.run(&format!("rm -r {}", room.far.loc(job.out))).fine();
+    }
+}
+
+/// Two outputs of one job count together, and each is published and cleaned by itself.
+fn two_outputs_killed_between_them_go_on(part: &'static str) {
+    let Some(Room { far, there, .. }) = Room::new(part) else { return };
+    let line = |of: &dyn Fn(&str) -> String, more: &str| {
+        let (red, nir) = (&there.red, &there.nir);
+        format!("--red {red} --nir {nir} --ndvi {} --sum {} --tile 256 --blocksize 64 {more}", of("a.tif"), of("b.tif"))
+    };
+    far.start(indices(), &line(&|name| name.to_owned(), ""), "").wait().fine();
+    for step in ["claimed:2", "laid-out:2", "revealed", "revealed:2", "cleaned"] {
+        let folder = step.replace(':', "-");
+        let at = |name: &str| far.loc(&format!("{folder}/{name}"));
+        let killed = far.start(indices(), &line(&at, ""), &format!("{step}=abort")).wait();
+        assert_eq!(killed.code, 137, "{part} {step} was not reached: {killed}");
+        far.start(indices(), &line(&at, "--resume"), "").wait().fine();
+        let found = far.tree(&folder);
+        let want = ["a.tif", "b.tif"].map(|name| (name.to_owned(), far.desk.bytes(name)));
+        assert!(found == want, "{part} {step}: {:?}", found.iter().map(|(name, _)| name).collect::<Vec<_>>());
     }
 }
 
@@ -259,7 +142,27 @@ macro_rules! for_each_store {
             }
 
             #[test]
-            fn what_is_given_up_is_swept() {
+            /// Two outputs of one job count together, and each is published and cleaned by itself.
+fn two_outputs_killed_between_them_go_on(part: &'static str) {
+    let Some(Room { far, there, .. }) = Room::new(part) else { return };
+    let line = |of: &dyn Fn(&str) -> String, more: &str| {
+        let (red, nir) = (&there.red, &there.nir);
+        format!("--red {red} --nir {nir} --ndvi {} --sum {} --tile 256 --blocksize 64 {more}", of("a.tif"), of("b.tif"))
+    };
+    far.start(indices(), &line(&|name| name.to_owned(), ""), "").wait().fine();
+    for step in ["claimed:2", "laid-out:2", "revealed", "revealed:2", "cleaned"] {
+        let folder = step.replace(':', "-");
+        let at = |name: &str| far.loc(&format!("{folder}/{name}"));
+        let killed = far.start(indices(), &line(&at, ""), &format!("{step}=abort")).wait();
+        assert_eq!(killed.code, 137, "{part} {step} was not reached: {killed}");
+        far.start(indices(), &line(&at, "--resume"), "").wait().fine();
+        let found = far.tree(&folder);
+        let want = ["a.tif", "b.tif"].map(|name| (name.to_owned(), far.desk.bytes(name)));
+        assert!(found == want, "{part} {step}: {:?}", found.iter().map(|(name, _)| name).collect::<Vec<_>>());
+    }
+}
+
+fn what_is_given_up_is_swept() {
                 super::what_is_given_up_is_swept(stringify!($store));
             }
         })*
