@@ -79,6 +79,8 @@ class Store:
         self.root = str(desk / "there")
         if name != "local":
             self.root = f"{self.env['MAPFOLD_PART_' + name.upper()]}/table-{os.getpid()}-{int(time.time())}"
+        if name == "hdfs":
+            call([sys.executable, str(FAR), "mkdir", self.root], {**os.environ, **self.env})
         self.inputs = {what: self.sent(text) for what, text in local.items()}
 
     def sent(self, text):

@@ -6,6 +6,7 @@
     far.py tree LOC DIR   all below LOC: the bytes of the n-th name that ls gives become DIR/n; prints the names
     far.py uploads LOC…   uncompleted multipart uploads of LOC and of its first parts (S3 and Google; else nothing).
                           One by one, because MinIO lists those of one exact name only.
+    far.py mkdir LOC      a folder, and those above it (HDFS; in object stores there is nothing to make)
     far.py begin LOC      begins a multipart upload to LOC and forgets its id (S3), as who dies at that moment does
 
 LOC is s3://, gs://, az:// or hdfs://; servers and credentials come from the environment that `cluster/part.sh PART vars`
@@ -153,8 +154,12 @@ class Hdfs:
     def __init__(self, _):
         self.base = env["MAPFOLD_PART_WEBHDFS"]
 
-    def ask(self, path, op):
-        return send(f"{self.base}/{quoted(path.lstrip('/'), '-_.~/')}?op={op}&user.name={env.get('USER', 'root')}", {})
+    def ask(self, path, op, method="GET"):
+        who = env.get("USER", "root")
+        return send(f"{self.base}/{quoted(path.lstrip('/'), '-_.~/')}?op={op}&user.name={who}", {}, method)
+
+    def mkdir(self, path):
+        self.ask(path, "MKDIRS", "PUT")
 
     def ls(self, path):
         try:
@@ -206,13 +211,19 @@ def uploads(*locs):
     return sorted({found for loc in locs for store, key, _ in [opened(loc)] for found in store.uploads(key)})
 
 
+def mkdir(loc):
+    store, key, _ = opened(loc)
+    if isinstance(store, Hdfs):
+        store.mkdir(key)
+
+
 def begin(loc):
     store, key, _ = opened(loc)
     store.begin(key)
 
 
 def main():
-    verbs = {"ls": listed, "get": keep, "tree": tree, "uploads": uploads, "begin": begin}
+    verbs = {"ls": listed, "get": keep, "tree": tree, "uploads": uploads, "mkdir": mkdir, "begin": begin}
     print("\n".join(verbs[sys.argv[1]](*sys.argv[2:]) or []))
 
 

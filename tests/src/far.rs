@@ -93,6 +93,8 @@ impl Far {
     /// # Panics
     /// When that fails.
     pub fn upload(&self, file: &str, name: &str) -> String {
+        let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+        self.ask("mkdir", &[folder], None);
         self.run(&format!("cp {file} {}", self.loc(name))).fine();
         self.loc(name)
     }

@@ -179,4 +179,3 @@ fn words(far: &Far) {
     fs::write(far.desk.path("in.txt"), text).expect("a desk takes files");
     fs::write(far.desk.path("in.csv"), table).expect("a desk takes files");
 }
-

@@ -142,27 +142,12 @@ macro_rules! for_each_store {
             }
 
             #[test]
-            /// Two outputs of one job count together, and each is published and cleaned by itself.
-fn two_outputs_killed_between_them_go_on(part: &'static str) {
-    let Some(Room { far, there, .. }) = Room::new(part) else { return };
-    let line = |of: &dyn Fn(&str) -> String, more: &str| {
-        let (red, nir) = (&there.red, &there.nir);
-        format!("--red {red} --nir {nir} --ndvi {} --sum {} --tile 256 --blocksize 64 {more}", of("a.tif"), of("b.tif"))
-    };
-    far.start(indices(), &line(&|name| name.to_owned(), ""), "").wait().fine();
-    for step in ["claimed:2", "laid-out:2", "revealed", "revealed:2", "cleaned"] {
-        let folder = step.replace(':', "-");
-        let at = |name: &str| far.loc(&format!("{folder}/{name}"));
-        let killed = far.start(indices(), &line(&at, ""), &format!("{step}=abort")).wait();
-        assert_eq!(killed.code, 137, "{part} {step} was not reached: {killed}");
-        far.start(indices(), &line(&at, "--resume"), "").wait().fine();
-        let found = far.tree(&folder);
-        let want = ["a.tif", "b.tif"].map(|name| (name.to_owned(), far.desk.bytes(name)));
-        assert!(found == want, "{part} {step}: {:?}", found.iter().map(|(name, _)| name).collect::<Vec<_>>());
-    }
-}
+            fn two_outputs_killed_between_them_go_on() {
+                super::two_outputs_killed_between_them_go_on(stringify!($store));
+            }
 
-fn what_is_given_up_is_swept() {
+            #[test]
+            fn what_is_given_up_is_swept() {
                 super::what_is_given_up_is_swept(stringify!($store));
             }
         })*

@@ -100,7 +100,9 @@ impl Member {
         let stages = plan.stages().into_iter().zip(memory).enumerate().map(|(i, (stage, memory))| {
             let files = stage
                 .output()
-                .map(|o| PartFiles::new(plan.stores().clone(), JobFolder::parts_for(o.loc()), (o.loc().clone(), o.shape())))
+                .map(|o| {
+                    PartFiles::new(plan.stores().clone(), JobFolder::parts_for(o.loc()), (o.loc().clone(), o.shape()))
+                })
                 .map(Arc::new);
             Arc::new(MemberStage { id: StageId(i as u32), stage, memory: *memory, files })
         });

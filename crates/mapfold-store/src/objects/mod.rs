@@ -28,7 +28,7 @@ use tokio::sync::OnceCell;
 use crate::unique::unique;
 use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use build::Made;
-use fault::{fault, may_pass};
+use fault::{breaks_off, fault, may_pass};
 pub(crate) use publish::{abandon, publish, uploaded_bytes};
 pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile};
 
@@ -36,6 +36,8 @@ pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile};
 const MARK: &str = "mapfoldwriter";
 /// How often a create is sent when nobody knows what became of it.
 const CREATES: u32 = 5;
+/// How often something is asked whose answer breaks off.
+const BROKEN_ANSWERS: u32 = 5;
 /// Objects from this size on are put in parts.
 pub(crate) const PART: usize = 16 << 20;
 /// Parts under way at once.
@@ -260,12 +262,9 @@ impl Bucket {
 
     /// Whether a key begins with this name and a slash.
     pub(crate) async fn is_folder(&self, loc: &Loc) -> Result<bool, StoreError> {
-        let first = self.store.list(Some(&path(loc)?)).next().await;
-        match first {
-            None => Ok(loc.key().is_empty()),
-            Some(Ok(_)) => Ok(true),
-            Some(Err(error)) => Err(fault(loc, &error)),
-        }
+        let here = path(loc)?;
+        let first = again(|| async { self.store.list(Some(&here)).next().await.transpose() }).await;
+        Ok(first.map_err(|e| fault(loc, &e))?.is_some() || loc.key().is_empty())
     }
 
     pub(crate) async fn delete(&self, loc: &Loc) -> Result<(), StoreError> {
@@ -280,12 +279,17 @@ impl Bucket {
         if dir.key().is_empty() {
             return Err(StoreError::unsupported(dir, "removing a whole bucket"));
         }
-        let listed = self.store.list(Some(&path(dir)?)).map_ok(|meta| meta.location).boxed();
+        let here = path(dir)?;
+        again(|| self.delete_below(&here)).await.map_err(|e| fault(dir, &e))
+    }
+
+    async fn delete_below(&self, dir: &Path) -> Result<(), Error> {
+        let listed = self.store.list(Some(dir)).map_ok(|meta| meta.location).boxed();
         let mut deleted = self.store.delete_stream(listed);
         while let Some(one) = deleted.next().await {
             match one {
                 Ok(_) | Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(fault(dir, &error)),
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -294,7 +298,7 @@ impl Bucket {
     /// Objects and beginnings of keys directly inside `dir`, sorted by name.
     pub(crate) async fn entries(&self, dir: &Loc) -> Result<Vec<Entry>, StoreError> {
         let here = path(dir)?;
-        let listed = self.store.list_with_delimiter(Some(&here)).await.map_err(|e| fault(dir, &e))?;
+        let listed = again(|| self.store.list_with_delimiter(Some(&here))).await.map_err(|e| fault(dir, &e))?;
         let folder = |path: &Path| path.filename().map(|name| Entry::folder(dir.join(name)));
         // Some tools put an empty object in the place of a folder.
         let file = |meta: &ObjectMeta| {
@@ -310,16 +314,25 @@ impl Bucket {
     /// All objects below `dir`, in the order of their keys.
     pub(crate) async fn below(&self, dir: &Loc) -> Result<Vec<Entry>, StoreError> {
         let here = path(dir)?;
-        let mut listed = self.store.list(Some(&here));
-        let mut all = Vec::new();
-        while let Some(meta) = listed.try_next().await.map_err(|e| fault(dir, &e))? {
-            if meta.location != here {
-                all.push(Entry::file(self.root.join(meta.location.as_ref()), info(&meta)));
-            }
-        }
+        let listed = again(|| self.store.list(Some(&here)).try_collect::<Vec<ObjectMeta>>()).await;
+        let mut listed = listed.map_err(|e| fault(dir, &e))?;
+        listed.retain(|meta| meta.location != here);
+        let entry = |meta: &ObjectMeta| Entry::file(self.root.join(meta.location.as_ref()), info(meta));
+        let mut all: Vec<Entry> = listed.iter().map(entry).collect();
         all.sort_by(|a, b| a.loc.cmp(&b.loc));
         Ok(all)
     }
+}
+
+/// Asks again when the answer breaks off in its body: the client does so by itself for the bytes of objects only.
+async fn again<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
+    for _ in 1..BROKEN_ANSWERS {
+        match ask().await {
+            Err(error) if breaks_off(&error) => tracing::debug!(%error, "asked again"),
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 async fn send_all(upload: &mut dyn MultipartUpload, bytes: &Bytes) -> Result<(), Error> {

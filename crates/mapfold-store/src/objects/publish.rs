@@ -59,7 +59,8 @@ pub(crate) fn publish(
 fn lost(to: &Loc, error: StoreError) -> StoreError {
     match error {
         StoreError::NotFound { loc } if loc == to.to_string() => {
-            let source = io::Error::other("the upload that was to become it is gone (did a rule of the bucket end it?)");
+            let source =
+                io::Error::other("the upload that was to become it is gone (did a rule of the bucket end it?)");
             StoreError::Io { loc, source }
         }
         other => other,
@@ -80,7 +81,10 @@ pub(crate) fn abandon(stores: &Stores, dir: &Loc, door: DoorTo<'_>) -> Result<()
     let read = |note: &Loc| {
         match stores.get(note) {
             Err(StoreError::NotFound { .. }) => {} // Somebody else is ending it.
-            text => known.lock().unwrap_or_else(PoisonError::into_inner).extend(serde_json::from_slice::<Begun>(&text?)),
+            text => {
+                let begun = serde_json::from_slice::<Begun>(&text?);
+                known.lock().unwrap_or_else(PoisonError::into_inner).extend(begun);
+            }
         }
         Ok(())
     };
@@ -127,7 +131,8 @@ fn sweep(stores: &Stores, (dir, door): (&Loc, &Door)) -> Result<(), StoreError> 
 fn open_uploads(stores: &Stores, (dir, door): (&Loc, &Door)) -> Result<Vec<String>, StoreError> {
     let Some(signer) = &door.signer else { return Ok(Vec::new()) };
     let options = SignedUrlOptions::new().with_query([("uploads", ""), ("prefix", door.path.as_ref())]);
-    let signing = signer.signed_url_opts(Method::GET, &Path::default(), SIGNED_FOR, &options);
+    let bucket = Path::default();
+    let signing = signer.signed_url_opts(Method::GET, &bucket, SIGNED_FOR, &options);
     let url = stores.block_on(signing).map_err(|e| fault(dir, &e))?;
     let listed = stores.get(&Loc::parse(url.as_str())?)?;
     Ok(ids(&String::from_utf8_lossy(&listed), door.path.as_ref()))
