@@ -7,6 +7,8 @@
 #![allow(clippy::print_stderr)] // A test that is not run must say so.
 
 pub mod desk;
+pub mod far;
+pub mod far_room;
 pub mod fault_proxy;
 pub mod http;
 pub mod parts;
@@ -15,6 +17,7 @@ pub mod ran;
 pub mod sshd;
 
 pub use desk::{Desk, data};
+pub use far::{Far, far};
 pub use fault_proxy::FaultProxy;
 pub use parts::{OwnPart, Part, own_part, part};
 pub use ran::Ran;

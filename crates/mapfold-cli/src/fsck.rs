@@ -32,7 +32,7 @@ pub struct FsckArgs {
 /// Something found.
 struct Found {
     output: Loc,
-    /// `None`: a folder that was being removed when its process died.
+    /// `None`: a folder that was being removed when its process died, or that a late one made.
     traces: Option<Traces>,
     folder: Loc,
     published: bool,
@@ -115,14 +115,15 @@ fn described(found: &Found) -> String {
 
 /// Work folders at a place: beside an output, or of all outputs in a folder.
 fn find(stores: &Stores, place: &Loc) -> Result<Vec<Found>> {
-    let mut all: Vec<Found> = beside(stores, place)?.into_iter().collect();
+    let nobodys = || litter(stores, (place.clone(), JobFolder::for_output(place)));
+    let mut all: Vec<Found> = beside(stores, place)?.or_else(nobodys).into_iter().collect();
     let Ok(names) = stores.list(place) else { return Ok(all) }; // A file, or nothing.
     for folder in names {
         let name = folder.name().to_string();
         let Some((output, rest)) = name.strip_prefix('.').and_then(|n| n.rsplit_once(".mapfold")) else { continue };
         let output = folder.sibling(output);
         match rest {
-            "" => all.extend(beside(stores, &output)?),
+            "" => all.extend(beside(stores, &output)?.or_else(|| litter(stores, (output, folder)))),
             _ => all.push(Found { output, traces: None, folder, published: false }),
         }
     }
@@ -136,8 +137,15 @@ fn beside(stores: &Stores, output: &Loc) -> Result<Option<Found>> {
     Ok(Some(Found { output: output.clone(), traces: Some(traces), folder: JobFolder::for_output(output), published }))
 }
 
+/// A work folder that nobody owns. Where folders are things it may be a job that is just beginning; in a store of objects
+/// it holds something, which a late process of a job that is over has put there.
+fn litter(stores: &Stores, (output, folder): (Loc, Loc)) -> Option<Found> {
+    let nobodys = !stores.abilities(&folder).folders && stores.is_folder(&folder, false);
+    nobodys.then_some(Found { output, traces: None, folder, published: false })
+}
+
 fn remove(stores: &Stores, found: &Found) -> Result<()> {
-    if found.traces.is_some() {
+    if found.traces.is_some() || found.folder == JobFolder::for_output(&found.output) {
         let told = |e: mapfold::coord::CoordError| Error::caused(mapfold::plan::Kind::Input, e);
         return Traces::remove(stores, &found.output).map_err(told);
     }

@@ -85,7 +85,7 @@ impl Try<'_> {
                 let error = e.at_stage(self.stage.stage.label()).at_place(place.to_string());
                 let cause = match transient {
                     true => Cause::Fetch,
-                    // A full disk under the exchange is no fault of the split: neither tried again nor skipped.
+                    // A full disk, or a store that takes no more, is no fault of the split: neither tried again nor skipped.
                     false if error.is_resumable() => Cause::Output,
                     false => Cause::Work,
                 };

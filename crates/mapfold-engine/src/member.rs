@@ -9,8 +9,8 @@ use crate::link::{Control, Mail, Post};
 use crate::parts::PartFiles;
 use crate::pool::Pool;
 use mapfold_coord::{JobFolder, StageId};
-use mapfold_plan::memory::StageMemory;
-use mapfold_plan::{FileEntry, Need, Place, Plan, Result, Sides, Stage};
+use mapfold_plan::memory::{StageMemory, WRITERS_AFAR};
+use mapfold_plan::{FileEntry, Need, OutputShape, Place, Plan, Result, Sides, Stage};
 use mapfold_store::{Loc, Stores};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -100,7 +100,9 @@ impl Member {
         let stages = plan.stages().into_iter().zip(memory).enumerate().map(|(i, (stage, memory))| {
             let files = stage
                 .output()
-                .map(|o| PartFiles::new(plan.stores().clone(), JobFolder::parts_for(o.loc()), o.loc().clone()))
+                .map(|o| {
+                    PartFiles::new(plan.stores().clone(), JobFolder::parts_for(o.loc()), (o.loc().clone(), o.shape()))
+                })
                 .map(Arc::new);
             Arc::new(MemberStage { id: StageId(i as u32), stage, memory: *memory, files })
         });
@@ -113,7 +115,7 @@ impl Member {
         let postboxes = desks.iter().map(|d| d.postbox.clone()).collect();
         let member = Member {
             pool: Pool::new("compute", threads),
-            writer: Pool::new("write", 1),
+            writer: Pool::new("write", writers(plan, threads)),
             flight: Flight::default(),
             durable: false,
             mesh: None,
@@ -134,7 +136,8 @@ impl Member {
     pub fn with_parts_in(mut self, folder: &Loc) -> Member {
         let stores = self.stores.clone();
         let moved = |s: Arc<MemberStage>| {
-            let files = s.stage.output().map(|o| PartFiles::new(stores.clone(), folder.clone(), o.loc().clone()));
+            let here = (folder.join("output"), OutputShape::Folder); // Nothing of it goes to the output's own store.
+            let files = s.stage.output().map(|_| PartFiles::new(stores.clone(), folder.clone(), here));
             Arc::new(MemberStage { id: s.id, stage: s.stage.clone(), memory: s.memory, files: files.map(Arc::new) })
         };
         self.stages = self.stages.into_iter().map(moved).collect();
@@ -196,6 +199,15 @@ impl Member {
     pub(crate) fn leases_per_worker(&self) -> u32 {
         self.leases
     }
+}
+
+/// Threads that write parts: one for a disk, more where each write is mostly waiting.
+fn writers(plan: &Plan, threads: usize) -> usize {
+    let is_far = |stage: &Arc<dyn Stage>| {
+        let output = stage.output();
+        output.is_some_and(|out| !plan.stores().abilities(out.loc()).random_writes)
+    };
+    if plan.stages().iter().any(is_far) { threads.clamp(1, WRITERS_AFAR as usize) } else { 1 }
 }
 
 /// The files of a plan, those that the run makes with their places.

@@ -1,12 +1,13 @@
 //! Writing granted parts: a member's hands on the working files of an output.
 //!
 //! The places come from the coordinator ([`crate::streams`]); the files are opened when the first part is written.
-//! An output that is a folder has no streams: each attempt makes files under names of its own ([`PartFolder`]). What
+//! An output that is a folder has no streams: each attempt makes files under names of its own ([`PartFolder`]). In a
+//! store of objects such a file is an upload at its place in the output, which nobody sees before it is published. What
 //! failed attempts leave goes with the work folder.
 
 use crate::commit::about_output;
 use crate::streams::{stream_name, write_part};
-use mapfold_plan::{Part, PartFolder, PartRecord, Result};
+use mapfold_plan::{OutputShape, Part, PartFolder, PartRecord, Result};
 use mapfold_store::{Loc, StoreError, Stores, WorkFile};
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher};
@@ -17,13 +18,14 @@ pub struct PartFiles {
     stores: Stores,
     dir: Loc,
     output: Loc,
+    shape: OutputShape,
     open: Mutex<HashMap<u32, Arc<dyn WorkFile>>>,
 }
 
 impl PartFiles {
-    /// Working files in `dir`, for parts of `output`.
-    pub fn new(stores: Stores, dir: Loc, output: Loc) -> PartFiles {
-        PartFiles { stores, dir, output, open: Mutex::default() }
+    /// Working files in `dir`, for parts of `output`, which is made so.
+    pub fn new(stores: Stores, dir: Loc, (output, shape): (Loc, OutputShape)) -> PartFiles {
+        PartFiles { stores, dir, output, shape, open: Mutex::default() }
     }
 
     /// Writes a part to its places and says where it is.
@@ -50,7 +52,11 @@ impl PartFolder for PartFiles {
         // Not the attempt's number: after `--resume` numbers begin anew, and a late process of the run before may write.
         let unique = std::hash::RandomState::new().build_hasher().finish();
         let attempt = format!("{name}.{:x}.{unique:016x}", std::process::id());
-        let made = self.stores.create_file(&self.dir.join(&attempt));
+        let to = match self.shape {
+            OutputShape::Folder => self.output.join(name),
+            _ => self.output.without_fragment(),
+        };
+        let made = self.stores.start_file(&self.dir.join(&attempt), &to);
         Ok((attempt, made.map_err(|e| about_output(e, &self.output))?))
     }
 }

@@ -1,8 +1,8 @@
 //! The compute pool: threads that decode, run user code and encode.
 //!
 //! The pool is bounded by its users (leases), not by itself. Each thread keeps rooms for reuse (decoders, encoders) from
-//! split to split. A second pool of one thread writes granted parts: what is encoded leaves memory at once, instead of
-//! waiting until a compute thread has finished another split.
+//! split to split. A second pool, of one thread or a few, writes granted parts: what is encoded leaves memory at once,
+//! instead of waiting until a compute thread has finished another split.
 
 use crate::guard;
 use std::any::{Any, TypeId};

@@ -65,13 +65,18 @@ pub struct Streams {
 /// Name of the laid-out file or folder among the parts, when it is not a stream itself.
 pub const WHOLE: &str = "whole";
 
+/// Places in a stream for each life of a work folder, where streams are made of pieces.
+const PLACES_OF_A_LIFE: u64 = 1 << 44;
+
 /// The name of a stream's working file.
 pub fn stream_name(stream: u32) -> String {
     format!("stream-{stream}")
 }
 
 impl Streams {
-    /// Opens the streams of `output` in the folder `dir`, empty or (`earlier`) as an interrupted run left them.
+    /// Opens the streams of `output` in the folder `dir`, empty or (`earlier`) as an interrupted run left them. `life`
+    /// counts who had the folder: where files are made of pieces, each has places of its own, so that a late piece of an
+    /// earlier one is never taken for one of this.
     ///
     /// # Errors
     /// Those of the store.
@@ -80,10 +85,12 @@ impl Streams {
         dir: &Loc,
         output: &dyn Output,
         splits: u64,
-        hold: u64,
+        (hold, life): (u64, u32),
         earlier: &[PartRecord],
     ) -> Result<Streams> {
-        let mut ends: Vec<u64> = (0..output.streams()).map(|s| output.reserve(s)).collect();
+        let anywhere = stores.abilities(dir).random_writes;
+        let begin = |s: u32| if anywhere { output.reserve(s) } else { u64::from(life) * PLACES_OF_A_LIFE };
+        let mut ends: Vec<u64> = (0..output.streams()).map(begin).collect();
         let mut settled = vec![false; splits as usize];
         for record in earlier {
             settled[record.split as usize] = true;
@@ -147,26 +154,38 @@ impl Streams {
         segments && record.files.iter().all(|f| self.verify_file(f).unwrap_or(false))
     }
 
-    /// A file of an attempt, where it was written or where it was moved before a crash.
+    /// A file of an attempt, where it was written or where it was moved before a crash. What is uploaded cannot be read:
+    /// the store itself compares its parts when the upload is completed.
     fn verify_file(&self, file: &PartFile) -> Result<bool, StoreError> {
-        const AT_ONCE: u64 = 8 << 20;
+        if !self.stores.abilities(&self.dir).rename {
+            return Ok(self.stores.uploaded_bytes(&self.dir.join(&file.attempt))? == Some(file.bytes));
+        }
         let moved = self.dir.join(WHOLE).join(&file.name);
         let own = self.dir.join(&file.attempt);
-        let there = self.stores.open_file(if self.stores.exists(&own)? { &own } else { &moved })?;
-        if there.len()? != file.bytes {
-            return Ok(false);
-        }
-        let mut hash = mapfold_plan::FileHash::default();
-        for at in (0..file.bytes).step_by(AT_ONCE as usize) {
-            hash.update(&there.read_at(at, (file.bytes - at).min(AT_ONCE) as usize)?);
-        }
-        Ok(hash.finish() == file.hash)
+        let there = if self.stores.exists(&own)? { own } else { moved };
+        is_file(&self.stores, &there, file.bytes, file.hash)
     }
 
     /// The working file of a stream.
     pub fn file(&self, stream: u32) -> &Arc<dyn WorkFile> {
         &self.files[stream as usize]
     }
+}
+
+/// Whether the file at `loc` has this size and this hash.
+///
+/// # Errors
+/// Those of reading.
+pub fn is_file(stores: &Stores, loc: &Loc, bytes: u64, hash: u64) -> Result<bool, StoreError> {
+    const AT_ONCE: u64 = 8 << 20;
+    if stores.block_on(stores.head(loc))?.size != bytes {
+        return Ok(false);
+    }
+    let mut found = mapfold_plan::FileHash::default();
+    for at in (0..bytes).step_by(AT_ONCE as usize) {
+        found.update(&stores.block_on(stores.read(loc, at..(at + AT_ONCE).min(bytes)))?);
+    }
+    Ok(found.finish() == hash)
 }
 
 fn xxhash(bytes: &[u8]) -> u64 {

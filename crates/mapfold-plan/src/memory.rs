@@ -10,7 +10,7 @@
 //! Parts count as if nothing compressed: an image of one value needs less than is said here.
 
 use crate::side::KEPT_OF_A_SIDE;
-use crate::{Cut, Domain, Error, Load, Place, Plan, Result, Stage, StageKind};
+use crate::{Cut, Domain, Error, Load, Output, OutputShape, Place, Plan, Result, Stage, StageKind};
 use mapfold_grid::Shape;
 use serde::{Deserialize, Serialize};
 
@@ -64,6 +64,9 @@ pub struct StageMemory {
     /// Predicted peak of the process.
     pub peak: u64,
 }
+
+/// Parts that a process sends to a store over the network at once.
+pub const WRITERS_AFAR: u64 = 4;
 
 /// What an exchange may hold in memory while a stage runs. All of it spills to files beyond that.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -159,7 +162,7 @@ impl Budget {
         let out = stage.output();
         for split in sample(stage.domain().splits()).chain(stage.domain().first_splits()) {
             let place = stage.domain().place(split);
-            writer = out.map_or(0, |o| o.writer_bytes(&place, cut)).max(writer);
+            writer = out.map_or(0, |o| o.writer_bytes(&place, cut) + sent(o)).max(writer);
             part = out.map_or(64 << 10, |o| o.part_bytes(&place)).max(part);
             let places = cut.places(place);
             windows = windows.max(places.len() as u64);
@@ -176,12 +179,14 @@ impl Budget {
         let read_ahead = (running * windows.min(2) + running / 2 + 2) * fetch;
         let held = self.held(part).min((splits - running - others) * part);
         let parts = (running + 1) * part + others * part.max(fetch) + held;
-        let parts = parts.min(all_parts(stage, part) + others * fetch);
+        // A part is copied when it is sent.
+        let on_the_way = out.filter(|o| poured(*o) > 0).map_or(0, |_| running.min(WRITERS_AFAR) * part);
+        let parts = parts.min(all_parts(stage, part) + others * fetch) + on_the_way;
         let exchange = self.exchange(stage, running);
         let each = window + writer + exchange.map + exchange.reduce;
         let busy = running * each + parts + read_ahead + exchange.waiting;
         // What the splits and an earlier unit used and freed is not all used again.
-        let finish = out.map_or(0, |o| o.finish_bytes(self.threads));
+        let finish = out.map_or(0, |o| o.finish_bytes(self.threads).max(poured(o)));
         let kept = running * (window + writer + fetch) + finish / (2 * self.threads.max(1));
         let peak = BASE + self.kept + busy.max(if finish > 0 { kept + finish } else { 0 });
         Ok(StageMemory { cut, window, writer, part, fetch, read_ahead, held, exchange, peak })
@@ -262,6 +267,20 @@ impl Budget {
             remedy += ", or --chunks auto";
         }
         Error::usage(what).at_stage(stage.label()).with_remedy(remedy)
+    }
+}
+
+/// What an attempt's own file holds that is sent to a store while it is written.
+fn sent(out: &dyn Output) -> u64 {
+    if out.shape() == OutputShape::Streams { 0 } else { mapfold_store::buffered_at(out.loc()) }
+}
+
+/// What is held while a file is written from its begin to its end, out of streams in a store.
+fn poured(out: &dyn Output) -> u64 {
+    const READ: u64 = 8 << 20;
+    match (out.shape(), mapfold_store::buffered_at(out.loc())) {
+        (OutputShape::Streams, sent) if sent > 0 => sent + READ,
+        _ => 0,
     }
 }
 

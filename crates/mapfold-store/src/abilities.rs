@@ -11,7 +11,7 @@ pub struct Abilities {
     pub conditional_create: bool,
     /// [`Stores::rename`] and [`Stores::swap`].
     pub rename: bool,
-    /// [`Stores::create_file`]: working files that are written anywhere in them.
+    /// Working files ([`Stores::create_file`]) are cut, filled up and written over; else they are pieces that never change.
     pub random_writes: bool,
     /// Folders are things: they are made, and are there when nothing lies in them.
     pub folders: bool,

@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod making;
+
 use std::sync::Barrier;
 use std::thread;
 
@@ -52,6 +54,9 @@ const LAWS: &[(&str, Asks, Law)] = &[
     ("odd-names", |_| true, odd_names_are_names),
     ("big", |_| true, a_big_object_is_whole),
     ("work-file", |can| can.random_writes, a_working_file_is_random_access),
+    ("pieces", |can| !can.random_writes, making::a_working_file_of_pieces_has_many_writers),
+    ("making", |_| true, making::a_file_in_the_making_is_seen_when_it_is_published),
+    ("making-again", |can| !can.rename, making::publishing_may_be_repeated),
     ("copy", |can| can.random_writes, copies_are_exact),
     ("front", |can| can.random_writes, room_at_the_front_moves_the_content),
     ("changed", |can| can.random_writes, a_change_after_head_is_noticed),
@@ -284,7 +289,7 @@ fn a_big_object_is_whole(stores: &Stores, dir: &Loc) {
 fn renaming_is_refused_by_name(stores: &Stores, dir: &Loc) {
     let (a, b) = (dir.join("a"), dir.join("b"));
     stores.put(&a, "a".into()).unwrap();
-    for refused in [stores.rename(&a, &b, Replace::Allowed), stores.swap(&a, &b), stores.create_file(&b).map(drop)] {
+    for refused in [stores.rename(&a, &b, Replace::Allowed), stores.swap(&a, &b)] {
         assert!(matches!(refused, Err(StoreError::Unsupported { .. })), "{refused:?}");
     }
     assert!(stores.exists(&a).unwrap() && !stores.exists(&b).unwrap());

@@ -113,7 +113,7 @@ impl Remote {
 
     pub(crate) async fn check_writable(&self, loc: &Loc) -> Result<(), StoreError> {
         match self {
-            Remote::Objects(bucket) => bucket.check_conditions(loc).await,
+            Remote::Objects(bucket) => bucket.check_writable(loc).await,
             Remote::Hdfs(hdfs) => hdfs.check_writable(loc).await,
         }
     }

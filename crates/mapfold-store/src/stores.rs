@@ -21,6 +21,7 @@ use crate::http::Http;
 use crate::local::{self, Local, LocalFile};
 use crate::memory::Memory;
 use crate::objects::Objects;
+use crate::pieces::PieceFile;
 use crate::ranges;
 use crate::recent::Recent;
 use crate::remote::Remote;
@@ -470,7 +471,8 @@ impl Stores {
         Ok(())
     }
 
-    /// A new, empty working file; an existing file is emptied.
+    /// A new, empty working file; an existing file is emptied. In object stores and HDFS it is a folder of pieces that
+    /// never change: any number of processes write, each where nobody else does, and nothing is cut.
     ///
     /// # Errors
     /// [`StoreError::Unsupported`] over HTTP; else those of [`Stores::put`].
@@ -480,9 +482,7 @@ impl Stores {
             Scheme::Local => Arc::new(LocalFile::create(loc, counters)?),
             Scheme::Memory => Arc::new(self.0.memory.create_file(loc, counters)?),
             Scheme::Http => return Err(StoreError::unsupported(loc, "a working file over HTTP")),
-            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
-                return Err(StoreError::unsupported(loc, "a working file in this store"));
-            }
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => Arc::new(PieceFile::create(self, loc)?),
             Scheme::List => return Err(StoreError::is_list(loc)),
         };
         self.forget(loc);
@@ -499,9 +499,7 @@ impl Stores {
             Scheme::Local => Arc::new(LocalFile::open(loc, counters)?),
             Scheme::Memory => Arc::new(self.0.memory.open_file(loc, counters)?),
             Scheme::Http => return Err(StoreError::unsupported(loc, "a working file over HTTP")),
-            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => {
-                return Err(StoreError::unsupported(loc, "a working file in this store"));
-            }
+            Scheme::S3 | Scheme::Gcs | Scheme::Azure | Scheme::Hdfs => Arc::new(PieceFile::open(self, loc)),
             Scheme::List => return Err(StoreError::is_list(loc)),
         };
         self.forget(loc);

@@ -53,6 +53,15 @@ pub trait WorkFile: Send + Sync {
     /// [`StoreError::NoSpace`] or [`StoreError::Io`]; after an error the content is not to be trusted.
     fn sync(&self) -> Result<(), StoreError>;
 
+    /// Everything is written. Files that are sent elsewhere are whole then; it does not say that they are on a disk
+    /// ([`WorkFile::sync`]).
+    ///
+    /// # Errors
+    /// Those of writing.
+    fn finish(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     /// Copies `len` bytes of `src` to `dst_offset` of this file, inside the kernel where possible.
     /// Regions of one and the same file must not overlap.
     ///

@@ -5,6 +5,7 @@
 
 use mapfold_store::{Loc, Replace, StoreError, Stores};
 
+use super::files::{claim_name, over_name};
 use crate::error::CoordError;
 use crate::ids::JobId;
 
@@ -70,6 +71,25 @@ impl StoreFolder {
         self.stores.create_dir(&self.folder.join("log"))?;
         self.stores.create_dir(&self.folder.join(super::PARTS))
     }
+
+    /// Removes one after the other what the folder holds, in an order in which whatever is left says the truth: with the
+    /// plan gone nothing can be gone on with; the manifest says until near the end that the job is decided; and as long as
+    /// the first claim is there the output is this job's, so that nobody else begins in between.
+    fn clear_objects(&self) -> Result<(), StoreError> {
+        self.remove_folder(super::PARTS)?;
+        self.remove_file(super::PLAN)?;
+        self.remove_folder("log")?;
+        self.remove_file(super::MANIFEST)?;
+        let mut claims = 0;
+        while self.get(&claim_name(claims))?.is_some() {
+            claims += 1;
+        }
+        for number in (0..claims).rev() {
+            self.remove_file(&over_name(number))?;
+            self.remove_file(&claim_name(number))?;
+        }
+        Ok(())
+    }
 }
 
 impl Folder for StoreFolder {
@@ -96,13 +116,20 @@ impl Folder for StoreFolder {
         absent_is_fine(self.stores.delete(&self.folder.join(name)))
     }
 
+    /// Uploads of attempts end with the notes of them: without these nobody would find them again.
     fn remove_folder(&self, name: &str) -> Result<(), StoreError> {
+        if name == super::PARTS {
+            self.stores.abandon_uploads(&self.folder.join(name))?;
+        }
         absent_is_fine(self.stores.remove_dir(&self.folder.join(name)))
     }
 
     /// Moves the folder aside first: a job that claims the output in this moment makes a new one,
-    /// of which nothing may be removed.
+    /// of which nothing may be removed. Objects cannot be moved: see [`StoreFolder::clear_objects`].
     fn clear(&self) -> Result<(), StoreError> {
+        if !self.stores.abilities(&self.folder).rename {
+            return self.clear_objects();
+        }
         let unique = JobId::random().map_or_else(|_| "gone".to_owned(), |id| id.to_string());
         let aside = self.folder.sibling(&format!("{}.{unique}", self.folder.name()));
         match self.stores.rename(&self.folder, &aside, Replace::Never) {

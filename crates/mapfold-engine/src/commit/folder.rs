@@ -4,15 +4,20 @@
 //! `_SUCCESS` that says what is there, and that folder is revealed by one rename: nobody sees half of it. Over an older
 //! folder the two are exchanged in one step, and the old one goes with the work folder.
 //!
+//! A store of objects has no folders to rename. There each file is an upload at its final place, the list of those that
+//! count is kept in the work folder, and revealing completes them one by one, `_SUCCESS` last: who waits for it sees all
+//! or nothing ([`uploads`](super::uploads)).
+//!
 //! Every step may be repeated after a crash: a file that is in its new place is left there, and a folder that says in
 //! `_SUCCESS` that it is this job's is not exchanged back.
 
 use super::faults::about_output;
 use super::layout::GoOn;
 use super::output::Whole;
+use super::uploads;
 use crate::streams::WHOLE;
 use mapfold_plan::{Error, Output, OutputShape, PartFile, PartRecord, Result};
-use mapfold_store::{Loc, Replace, StoreError, Stores};
+use mapfold_store::{Loc, Replace, Scheme, StoreError, Stores};
 use serde_json::{Value, json};
 use std::hash::{BuildHasher, Hasher};
 
@@ -25,6 +30,7 @@ pub const SUCCESS: &str = "_SUCCESS";
 /// When a folder is in the way that no job has written: `--overwrite` takes the place of results only.
 pub fn check_place(stores: &Stores, output: &dyn Output, overwrite: bool) -> Result<Result<(), StoreError>> {
     let loc = output.loc();
+    make_parents(stores, loc)?;
     if output.shape() != OutputShape::Folder {
         return Ok(stores.check_writable(loc));
     }
@@ -34,6 +40,16 @@ pub fn check_place(stores: &Stores, output: &dyn Output, overwrite: bool) -> Res
         return Err(Error::usage(what).with_remedy("move it away, or choose another output"));
     }
     Ok(stores.check_writable(&loc.sibling(&format!(".{}.new", loc.name()))))
+}
+
+/// Folders above an output in HDFS are made, as all programs of Hadoop do.
+fn make_parents(stores: &Stores, loc: &Loc) -> Result<(), StoreError> {
+    let Some(parent) = loc.parent().filter(|_| loc.scheme() == Scheme::Hdfs) else { return Ok(()) };
+    if stores.exists(&parent)? {
+        return Ok(());
+    }
+    make_parents(stores, &parent)?;
+    stores.create_dir(&parent)
 }
 
 /// Moves the files of the parts into one folder.
@@ -48,12 +64,15 @@ pub fn gather(
 ) -> Result<Whole> {
     let whole = dir.join(WHOLE);
     let named = |e: StoreError| about_output(e, output.loc());
-    stores.create_dir(&whole).map_err(named)?;
     let mut files: Vec<&PartFile> = parts.iter().flat_map(|p| &p.files).collect();
     files.sort_by(|a, b| a.name.cmp(&b.name));
     if let Some(twice) = files.windows(2).find(|two| two[0].name == two[1].name) {
         return Err(Error::job(format!("two parts are called {}", twice[0].name)));
     }
+    if !stores.abilities(dir).rename {
+        return uploads::list((stores, dir), &files, success(output, &files)).map_err(named);
+    }
+    stores.create_dir(&whole).map_err(named)?;
     for file in &files {
         go_on()?;
         let (from, to) = (dir.join(&file.attempt), whole.join(&file.name));
@@ -69,7 +88,7 @@ pub fn gather(
     Ok(Whole { name: WHOLE.into(), bytes, in_place: true, checksum })
 }
 
-fn told(success: &[u8]) -> String {
+pub(super) fn told(success: &[u8]) -> String {
     format!("{:016x}", mapfold_plan::hash64(success))
 }
 
@@ -102,6 +121,7 @@ pub fn reveal(stores: &Stores, (from, checksum): (&Loc, &str), to: &Loc, replace
         return Err(Error::input(what).with_remedy("start over with --overwrite"));
     }
     let moved = match replace {
+        _ if !stores.abilities(to).rename => return uploads::reveal(stores, from, to, replace),
         Replace::Allowed if stores.exists(to)? => stores.swap(from, to),
         _ => stores.rename(from, to, Replace::Never),
     };
@@ -117,6 +137,9 @@ pub fn only((stores, dir): (&Stores, &Loc), parts: &[PartRecord]) -> Result<Whol
     let (Some(file), None) = (files.next(), files.next()) else {
         return Err(Error::job("the output is one file, but not one part has been written"));
     };
-    stores.open_file(&dir.join(&file.attempt))?.sync()?;
-    Ok(Whole { name: file.attempt.clone(), bytes: file.bytes, in_place: true, checksum: String::new() })
+    if stores.abilities(dir).rename {
+        stores.open_file(&dir.join(&file.attempt))?.sync()?;
+    }
+    let checksum = format!("{:016x}", file.hash);
+    Ok(Whole { name: file.attempt.clone(), bytes: file.bytes, in_place: true, checksum })
 }

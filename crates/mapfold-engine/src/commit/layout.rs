@@ -1,4 +1,5 @@
-//! The whole file from what the streams hold: in place where it lies in order, else a copy in order.
+//! The whole file from what the streams hold: in place where it lies in order, else a copy in order; in stores that
+//! cannot write in the middle of a file always a copy, from its first byte to its last.
 //!
 //! All of it is before the decision, and may take minutes for a large file: so it asks before every unit and every
 //! [`COPIED_AT_ONCE`] bytes whether the run is still wanted.
@@ -6,14 +7,22 @@
 use super::output::Whole;
 use crate::pool::Rooms;
 use crate::streams::{Streams, WHOLE, stream_name};
-use mapfold_plan::{Assignment, Cx, Part, PartRecord, Result, Units};
+use mapfold_plan::{Assignment, Cx, FileHash, Part, PartRecord, Result, Units};
 use mapfold_store::{Loc, Stores, WorkFile};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 /// Most bytes copied without asking whether to go on.
 const COPIED_AT_ONCE: u64 = 64 << 20;
+
+/// Most bytes read to be sent on.
+const POURED_AT_ONCE: u64 = 4 << 20;
+
+/// How long to wait before a file is begun anew that the store could not take.
+const POUR_AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
 
 /// Whether the run is still wanted: an error when somebody stopped it.
 pub type GoOn<'a> = &'a (dyn Fn() -> Result<()> + Sync);
@@ -27,12 +36,15 @@ pub type GoOn<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 /// # Errors
 /// Those of the store, and those of `go_on`.
 pub fn assemble(
-    (stores, dir): (&Stores, &Loc),
+    (stores, dir, to): (&Stores, &Loc, &Loc),
     streams: &Streams,
     pieces: Vec<Assignment>,
     go_on: GoOn<'_>,
 ) -> Result<Whole> {
     let pieces = merged(pieces);
+    if !stores.abilities(dir).random_writes {
+        return poured((stores, dir, to), streams, &pieces, go_on);
+    }
     let bytes = total(&pieces);
     if let Some(tail) = Tail::of(&pieces)
         && tail.make_room(streams.file(tail.stream).as_ref())?
@@ -52,7 +64,7 @@ pub fn assemble(
 /// Writes pieces one after the other from the start of `file`.
 fn lay_down(file: &dyn WorkFile, streams: &Streams, pieces: &[Assignment], go_on: GoOn<'_>) -> Result<()> {
     let mut at = 0;
-    for piece in pieces.iter().cloned().flat_map(cut) {
+    for piece in pieces.iter().cloned().flat_map(|piece| cut(piece, COPIED_AT_ONCE)) {
         go_on()?;
         match &piece {
             Assignment::Bytes(b) => file.write_at(at, b)?,
@@ -63,6 +75,51 @@ fn lay_down(file: &dyn WorkFile, streams: &Streams, pieces: &[Assignment], go_on
         at += length(&piece);
     }
     Ok(())
+}
+
+/// The file, written from its first byte to its last; begun anew when the store fails in the middle of it, for what it
+/// is made of is still there.
+fn poured(place: (&Stores, &Loc, &Loc), streams: &Streams, pieces: &[Assignment], go_on: GoOn<'_>) -> Result<Whole> {
+    for wait in POUR_AGAIN_AFTER {
+        match pour(place, streams, pieces, go_on) {
+            Err(e) if e.is_resumable() && !e.is_stop() => {
+                tracing::warn!("{}: {e}; it is written again", place.2);
+                std::thread::sleep(wait);
+            }
+            done => return done,
+        }
+        go_on()?;
+    }
+    pour(place, streams, pieces, go_on)
+}
+
+fn pour(
+    (stores, dir, to): (&Stores, &Loc, &Loc),
+    streams: &Streams,
+    pieces: &[Assignment],
+    go_on: GoOn<'_>,
+) -> Result<Whole> {
+    // A name of its own: what an earlier run had begun is ended under its own name.
+    let name = format!("{WHOLE}.{:016x}", std::hash::RandomState::new().build_hasher().finish());
+    let file = stores.start_file(&dir.join(&name), to)?;
+    let (mut at, mut hash) = (0, FileHash::default());
+    let mut put = |bytes: &[u8]| -> Result<()> {
+        file.write_at(at, bytes)?;
+        hash.update(bytes);
+        at += bytes.len() as u64;
+        Ok(())
+    };
+    for piece in pieces.iter().cloned().flat_map(|piece| cut(piece, POURED_AT_ONCE)) {
+        go_on()?;
+        match &piece {
+            Assignment::Bytes(b) => put(b)?,
+            Assignment::Stored { stream, offset, len } => {
+                put(&streams.file(*stream).read_at(*offset, *len as usize)?)?;
+            }
+        }
+    }
+    file.sync()?;
+    Ok(Whole { name, bytes: at, in_place: false, checksum: format!("{:016x}", hash.finish()) })
 }
 
 /// The stream whose bytes, all in order, end the file.
@@ -120,10 +177,10 @@ fn merged(pieces: Vec<Assignment>) -> Vec<Assignment> {
 }
 
 /// A long range as several.
-fn cut(piece: Assignment) -> Vec<Assignment> {
+fn cut(piece: Assignment, at_once: u64) -> Vec<Assignment> {
     let Assignment::Stored { stream, offset, len } = piece else { return vec![piece] };
-    let from = |at: u64| Assignment::Stored { stream, offset: offset + at, len: (len - at).min(COPIED_AT_ONCE) };
-    (0..len).step_by(COPIED_AT_ONCE as usize).map(from).collect()
+    let from = |at: u64| Assignment::Stored { stream, offset: offset + at, len: (len - at).min(at_once) };
+    (0..len).step_by(at_once as usize).map(from).collect()
 }
 
 /// Work after the splits, on threads of its own (the pool is idle then).
@@ -186,9 +243,9 @@ mod tests {
     #[test]
     fn a_long_range_is_cut_and_nothing_of_it_is_lost() {
         let len = 2 * COPIED_AT_ONCE + 5;
-        let pieces = cut(Assignment::Stored { stream: 3, offset: 7, len });
+        let pieces = cut(Assignment::Stored { stream: 3, offset: 7, len }, COPIED_AT_ONCE);
         assert_eq!(pieces.len(), 3);
         assert_eq!(merged(pieces), [Assignment::Stored { stream: 3, offset: 7, len }]);
-        assert_eq!(cut(Assignment::Bytes(vec![1])), [Assignment::Bytes(vec![1])]);
+        assert_eq!(cut(Assignment::Bytes(vec![1]), 1), [Assignment::Bytes(vec![1])]);
     }
 }

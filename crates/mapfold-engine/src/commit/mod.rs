@@ -12,6 +12,7 @@
 //! | `output` | one output: streams, earlier parts, its file |
 //! | `layout` | the bytes of that file |
 //! | `folder` | an output of many files: the folder, its `_SUCCESS`, its place |
+//! | `uploads` | such an output in a store of objects: uploads that are completed one by one |
 //! | `identity` | whether `--resume` goes on with the same job, and what differs |
 //! | `exchanged` | what an interrupted run had exchanged through files |
 //! | `faults` | errors in the user's terms |
@@ -22,6 +23,7 @@ mod folder;
 mod identity;
 mod layout;
 mod output;
+mod uploads;
 
 pub use faults::about_output;
 pub use layout::GoOn;
@@ -118,9 +120,11 @@ impl Commit {
 
     /// Claims every output for a new job. The plan comes last: where it is, all claims are.
     fn claim(&mut self, home: &Loc, job: JobId, identity: &Identity) -> Result<()> {
-        for output in self.outputs.values() {
-            let told = |e: CoordError| coord_error(e).at_stage(output.label());
+        for output in self.outputs.values_mut() {
+            let label = output.label().to_string();
+            let told = |e: CoordError| coord_error(e).at_stage(&label);
             let folder = JobFolder::claim(&self.stores, output.loc(), &job, self.replace).map_err(told)?;
+            output.life = folder.life();
             if self.home.is_none() {
                 self.home = Some(folder);
             } else {
@@ -138,7 +142,8 @@ impl Commit {
 
     fn take_up(&mut self, home: &Loc, identity: &Identity) -> Result<()> {
         let (folder, kept, entries) = JobFolder::open_for_resume(&self.stores, home).map_err(coord_error)?;
-        let job = folder.job();
+        let (job, life) = (folder.job(), folder.life());
+        self.outputs.values_mut().take(1).for_each(|home| home.life = life);
         self.decided = folder.decided().map_err(coord_error)?.filter(|m| m.kind == Decision::Committed);
         self.home = Some(folder);
         self.precious = true;
@@ -157,11 +162,15 @@ impl Commit {
     }
 
     fn adopt_others(&mut self, job: &JobId) -> Result<()> {
-        for output in self.outputs.values().skip(1) {
+        let decided = self.is_decided();
+        for output in self.outputs.values_mut().skip(1) {
             let adopted = JobFolder::adopt(&self.stores, output.loc(), job);
             match adopted.map_err(|e| coord_error(e).at_stage(output.label()))? {
-                Some(folder) => self.others.push(folder),
-                None if self.is_decided() => {} // Published and cleaned already.
+                Some(folder) => {
+                    output.life = folder.life();
+                    self.others.push(folder);
+                }
+                None if decided => {} // Published and cleaned already.
                 None => {
                     let what = format!("{}: what the interrupted run kept beside it is gone", output.loc());
                     return Err(Error::input(what).with_remedy("start over with --overwrite"));

@@ -7,7 +7,7 @@ use super::folder;
 use super::layout::{GoOn, PoolUnits, assemble};
 use crate::link::unpack;
 use crate::outcome::OutputDone;
-use crate::streams::Streams;
+use crate::streams::{Streams, is_file};
 use mapfold_coord::{Counters, Earlier, FileRecord, Generation, JobFolder, Replay, SplitId, StageId};
 use mapfold_plan::{Error, FinishCx, Output, OutputShape, PartRecord, Result, Stage};
 use mapfold_store::{Loc, Replace, Stores};
@@ -23,7 +23,7 @@ pub struct Whole {
     pub bytes: u64,
     /// Whether it is a stream completed in place.
     pub in_place: bool,
-    /// That of a folder's `_SUCCESS`; empty for files.
+    /// That of a folder's `_SUCCESS`, or xxh3 of a file that was written from its begin to its end; else empty.
     pub checksum: String,
 }
 
@@ -39,6 +39,8 @@ pub struct OutputRun {
     counted: BTreeMap<SplitId, Counters>,
     /// The generation of the stage that those parts are of: what follows must not be of an earlier one.
     generation: Generation,
+    /// How many had its work folder before.
+    pub(super) life: u32,
     /// Splits that a decided run had given up.
     pub given_up: Vec<SplitId>,
     pub(super) whole: Option<Whole>,
@@ -55,6 +57,7 @@ impl OutputRun {
             earlier: Vec::new(),
             counted: BTreeMap::new(),
             generation: Generation::default(),
+            life: 0,
             given_up: Vec::new(),
             whole: None,
         })
@@ -109,7 +112,7 @@ impl OutputRun {
 
     fn open_streams(&self, hold: u64) -> Result<Streams> {
         let splits = self.stage.domain().splits();
-        Streams::open(&self.stores, &self.dir, self.output(), splits, hold, &self.earlier)
+        Streams::open(&self.stores, &self.dir, self.output(), splits, (hold, self.life), &self.earlier)
     }
 
     /// Splits that need not run again, and what they counted.
@@ -159,7 +162,8 @@ impl OutputRun {
         }
         let units = PoolUnits { streams, threads, go_on };
         let pieces = self.output().lay_out(&FinishCx { parts, units: &units })?;
-        self.whole = Some(assemble((&self.stores, &self.dir), streams, pieces, go_on)?);
+        let to = self.loc().without_fragment();
+        self.whole = Some(assemble((&self.stores, &self.dir, &to), streams, pieces, go_on)?);
         Ok(())
     }
 
@@ -170,8 +174,10 @@ impl OutputRun {
         if self.output().shape() == OutputShape::Folder {
             folder::reveal(&self.stores, (&from, &file.checksum), self.loc(), replace)?;
         } else if self.stores.exists(&from)? {
-            let renamed = self.stores.rename(&from, &self.loc().without_fragment(), replace);
-            renamed.map_err(|e| about_output(e, self.loc()))?;
+            let place = self.loc().without_fragment();
+            let is_it = || is_file(&self.stores, &place, bytes, u64::from_str_radix(&file.checksum, 16).unwrap_or(0));
+            let published = self.stores.publish(&from, &place, replace, &is_it);
+            published.map_err(|e| about_output(e, self.loc()))?;
         } else {
             self.check_revealed(bytes)?;
         }

@@ -56,7 +56,7 @@ impl PartStream {
     }
 
     fn close(mut self, records: u64) -> Result<PartFile> {
-        self.pour().map_err(full)?;
+        self.pour().and_then(|()| self.file.finish()).map_err(full)?;
         let (bytes, hash) = (self.written, self.hash.finish());
         Ok(PartFile { name: self.name, attempt: self.attempt, bytes, hash, records })
     }

@@ -9,6 +9,7 @@
 mod connect;
 mod fault;
 mod hosts;
+mod spool;
 mod write;
 
 use std::collections::HashMap;
@@ -31,6 +32,7 @@ use connect::Writing;
 use fault::fault;
 
 pub use hosts::Located;
+pub(crate) use spool::{STREAM_BYTES, SpoolFile};
 
 /// Readers that are kept: each holds the block list of its file.
 const OPEN_FILES: usize = 64;

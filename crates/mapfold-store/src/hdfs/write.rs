@@ -141,12 +141,12 @@ impl Hdfs {
         }
     }
 
-    /// Exchanges two files or folders, in three renames.
+    /// Exchanges two files or folders, in three renames. Whoever dies between them leaves the older one beside `from`.
     pub(crate) async fn swap(&self, from: &Loc, to: &Loc) -> Result<(), StoreError> {
         for loc in [from, to] {
             self.status(loc).await?;
         }
-        let aside = self.temporary(to);
+        let aside = self.temporary(from);
         self.rename(to, &aside, Replace::Never).await?;
         self.rename(from, to, Replace::Never).await?;
         self.rename(&aside, from, Replace::Never).await

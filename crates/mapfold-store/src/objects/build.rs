@@ -10,6 +10,7 @@ use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::multipart::MultipartStore;
+use object_store::signer::Signer;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::Bucket;
@@ -52,6 +53,8 @@ const AZURE_PLAIN: [&str; 8] = [
 pub(super) struct Made {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) parts: Arc<dyn MultipartStore>,
+    /// Signs what the library does not ask: which uploads are open.
+    pub(super) signer: Option<Arc<dyn Signer>>,
     /// A server of somebody else's: what it can do must be tried.
     pub(super) foreign: bool,
 }
@@ -134,7 +137,7 @@ fn s3(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, St
     let builder = encrypted(builder, settings, bucket)?;
     let store = Arc::new(builder.build().map_err(text)?);
     let foreign = endpoint.is_some_and(|url| !url.contains(".amazonaws.com"));
-    Ok(Made { store: store.clone(), parts: store, foreign })
+    Ok(Made { store: store.clone(), parts: store.clone(), signer: Some(store), foreign })
 }
 
 /// Ways to credentials that AWS's own tools have and this program has not: said, not ignored.
@@ -235,7 +238,7 @@ fn gcs(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, S
         builder = builder.with_config(GoogleConfigKey::BaseUrl, base);
     }
     let store = Arc::new(builder.build().map_err(text)?);
-    Ok(Made { store: store.clone(), parts: store, foreign: base.is_some() })
+    Ok(Made { store: store.clone(), parts: store, signer: None, foreign: base.is_some() })
 }
 
 fn azure(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, String> {
@@ -277,7 +280,7 @@ fn azure(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made,
         builder = builder.with_config(AzureConfigKey::SasKey, sas);
     }
     let store = Arc::new(builder.build().map_err(text)?);
-    Ok(Made { store: store.clone(), parts: store, foreign: http })
+    Ok(Made { store: store.clone(), parts: store, signer: None, foreign: http })
 }
 
 /// What a connection string of Azure's says.

@@ -38,6 +38,11 @@ pub(super) fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Generic { .. } | Error::JoinError { .. })
 }
 
+/// Whether an answer came, and ended before its end.
+pub(super) fn breaks_off(error: &Error) -> bool {
+    may_pass(error) && words(error).contains("response body")
+}
+
 fn names_bucket(why: &str) -> bool {
     ["NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist"].iter().any(|sign| why.contains(sign))
 }

@@ -7,6 +7,8 @@
 
 mod build;
 mod fault;
+mod publish;
+mod upload;
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -16,6 +18,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
+use object_store::signer::Signer;
 use object_store::{
     Attribute, Attributes, Error, GetOptions, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode,
     PutOptions, PutPayload,
@@ -25,12 +28,16 @@ use tokio::sync::OnceCell;
 use crate::unique::unique;
 use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use build::Made;
-use fault::{fault, may_pass};
+use fault::{breaks_off, fault, may_pass};
+pub(crate) use publish::{abandon, publish, uploaded_bytes};
+pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile};
 
 /// The key of the mark; a plain word, since Azure takes no other.
 const MARK: &str = "mapfoldwriter";
 /// How often a create is sent when nobody knows what became of it.
 const CREATES: u32 = 5;
+/// How often something is asked whose answer breaks off.
+const BROKEN_ANSWERS: u32 = 5;
 /// Objects from this size on are put in parts.
 pub(crate) const PART: usize = 16 << 20;
 /// Parts under way at once.
@@ -62,22 +69,30 @@ impl Objects {
 pub(crate) struct Bucket {
     root: Loc,
     store: Arc<dyn ObjectStore>,
-    #[allow(dead_code)]
     parts: Arc<dyn MultipartStore>,
+    signer: Option<Arc<dyn Signer>>,
     foreign: bool,
     honours_conditions: OnceCell<bool>,
 }
 
 impl Bucket {
     fn new(root: Loc, made: Made) -> Bucket {
-        let Made { store, parts, foreign } = made;
-        Bucket { root, store, parts, foreign, honours_conditions: OnceCell::new() }
+        let Made { store, parts, signer, foreign } = made;
+        Bucket { root, store, parts, signer, foreign, honours_conditions: OnceCell::new() }
     }
 
-    /// Multipart uploads whose parts many processes send.
-    #[allow(dead_code)] // For working files in object stores.
-    pub(crate) fn parts(&self) -> &Arc<dyn MultipartStore> {
-        &self.parts
+    /// The way to the object called `key`, to be made of parts.
+    pub(crate) fn door(&self, key: &str) -> Result<Door, StoreError> {
+        let bad = |e: object_store::path::Error| StoreError::BadUrl { loc: self.root.to_string(), why: e.to_string() };
+        Ok(Door { store: self.parts.clone(), path: Path::parse(key).map_err(bad)?, signer: self.signer.clone() })
+    }
+
+    /// Whether an object could be put at `loc`: no folder is in its place, and the server keeps its word.
+    pub(crate) async fn check_writable(&self, loc: &Loc) -> Result<(), StoreError> {
+        match self.is_folder(loc).await? {
+            true => Err(StoreError::IsDirectory { loc: loc.to_string() }),
+            false => self.check_conditions(loc).await,
+        }
     }
 
     pub(crate) async fn head(&self, loc: &Loc) -> Result<ObjectInfo, StoreError> {
@@ -247,12 +262,9 @@ impl Bucket {
 
     /// Whether a key begins with this name and a slash.
     pub(crate) async fn is_folder(&self, loc: &Loc) -> Result<bool, StoreError> {
-        let first = self.store.list(Some(&path(loc)?)).next().await;
-        match first {
-            None => Ok(loc.key().is_empty()),
-            Some(Ok(_)) => Ok(true),
-            Some(Err(error)) => Err(fault(loc, &error)),
-        }
+        let here = path(loc)?;
+        let first = again(|| async { self.store.list(Some(&here)).next().await.transpose() }).await;
+        Ok(first.map_err(|e| fault(loc, &e))?.is_some() || loc.key().is_empty())
     }
 
     pub(crate) async fn delete(&self, loc: &Loc) -> Result<(), StoreError> {
@@ -267,12 +279,17 @@ impl Bucket {
         if dir.key().is_empty() {
             return Err(StoreError::unsupported(dir, "removing a whole bucket"));
         }
-        let listed = self.store.list(Some(&path(dir)?)).map_ok(|meta| meta.location).boxed();
+        let here = path(dir)?;
+        again(|| self.delete_below(&here)).await.map_err(|e| fault(dir, &e))
+    }
+
+    async fn delete_below(&self, dir: &Path) -> Result<(), Error> {
+        let listed = self.store.list(Some(dir)).map_ok(|meta| meta.location).boxed();
         let mut deleted = self.store.delete_stream(listed);
         while let Some(one) = deleted.next().await {
             match one {
                 Ok(_) | Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(fault(dir, &error)),
+                Err(error) => return Err(error),
             }
         }
         Ok(())
@@ -281,7 +298,7 @@ impl Bucket {
     /// Objects and beginnings of keys directly inside `dir`, sorted by name.
     pub(crate) async fn entries(&self, dir: &Loc) -> Result<Vec<Entry>, StoreError> {
         let here = path(dir)?;
-        let listed = self.store.list_with_delimiter(Some(&here)).await.map_err(|e| fault(dir, &e))?;
+        let listed = again(|| self.store.list_with_delimiter(Some(&here))).await.map_err(|e| fault(dir, &e))?;
         let folder = |path: &Path| path.filename().map(|name| Entry::folder(dir.join(name)));
         // Some tools put an empty object in the place of a folder.
         let file = |meta: &ObjectMeta| {
@@ -297,16 +314,25 @@ impl Bucket {
     /// All objects below `dir`, in the order of their keys.
     pub(crate) async fn below(&self, dir: &Loc) -> Result<Vec<Entry>, StoreError> {
         let here = path(dir)?;
-        let mut listed = self.store.list(Some(&here));
-        let mut all = Vec::new();
-        while let Some(meta) = listed.try_next().await.map_err(|e| fault(dir, &e))? {
-            if meta.location != here {
-                all.push(Entry::file(self.root.join(meta.location.as_ref()), info(&meta)));
-            }
-        }
+        let listed = again(|| self.store.list(Some(&here)).try_collect::<Vec<ObjectMeta>>()).await;
+        let mut listed = listed.map_err(|e| fault(dir, &e))?;
+        listed.retain(|meta| meta.location != here);
+        let entry = |meta: &ObjectMeta| Entry::file(self.root.join(meta.location.as_ref()), info(meta));
+        let mut all: Vec<Entry> = listed.iter().map(entry).collect();
         all.sort_by(|a, b| a.loc.cmp(&b.loc));
         Ok(all)
     }
+}
+
+/// Asks again when the answer breaks off in its body: the client does so by itself for the bytes of objects only.
+async fn again<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
+    for _ in 1..BROKEN_ANSWERS {
+        match ask().await {
+            Err(error) if breaks_off(&error) => tracing::debug!(%error, "asked again"),
+            answer => return answer,
+        }
+    }
+    ask().await
 }
 
 async fn send_all(upload: &mut dyn MultipartUpload, bytes: &Bytes) -> Result<(), Error> {

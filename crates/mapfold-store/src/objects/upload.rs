@@ -1,0 +1,259 @@
+//! Objects in the making: multipart uploads that nobody sees before they are published.
+//!
+//! Object stores cannot rename. So what is to be at a place is uploaded to that very place, in parts, and the upload is
+//! left uncompleted: nothing is to be seen. A *note* in the work folder says how to complete it (id and parts of an
+//! upload that is whole), and publishing is that one request: no byte is copied ([`super::publish`]). Beside it lies
+//! `NOTE.begun` from before the first part on, so that whoever cleans up can end what a dead process began
+//! ([`Stores::abandon_uploads`](crate::Stores::abandon_uploads)).
+//!
+//! Memory: a part that is filled and one that is on its way, [`UPLOAD_BYTES`] in all.
+//!
+//! Absent: reading back, writing anywhere but at the end.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::signer::Signer;
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
+
+use super::fault;
+use super::fault::may_pass;
+use crate::{Loc, StoreError, Stores, WorkFile};
+
+/// Bytes of a part. Stores want 5 MiB at least.
+const PART: usize = 8 << 20;
+/// Parts of the first size; after them sizes double, so that 10,000 parts are enough for 5 TiB.
+const PARTS_OF_A_SIZE: usize = 1_000;
+/// What an upload holds in memory, at most, while its parts have the first size.
+pub const UPLOAD_BYTES: u64 = 2 * PART as u64;
+/// How often an upload is begun when nobody knows what became of it.
+const BEGINNINGS: u32 = 3;
+/// What the name of a note of an upload that is not whole ends with.
+pub(super) const BEGUN: &str = ".begun";
+
+/// A store that takes objects in parts, and the name of an object in it.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub store: Arc<dyn MultipartStore>,
+    pub path: Path,
+    /// Signs the question what uploads there are, where the store can be asked.
+    pub signer: Option<Arc<dyn Signer>>,
+}
+
+/// What is known of an upload from its first moment on.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Begun {
+    /// The object's name in its bucket.
+    pub key: String,
+    /// Empty while it is not known, and where the store knows no uploads, only parts (Azure's blocks).
+    pub upload: String,
+}
+
+/// What completes an upload.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Note {
+    #[serde(flatten)]
+    pub begun: Begun,
+    pub bytes: u64,
+    /// As the store named them, in their order.
+    pub parts: Vec<String>,
+}
+
+/// An object that is written from its first byte to its last.
+pub(crate) struct UploadFile {
+    stores: Stores,
+    note: Loc,
+    door: Door,
+    upload: String,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    buffer: Vec<u8>,
+    bytes: u64,
+    parts: Vec<String>,
+    flying: Option<JoinHandle<object_store::Result<PartId>>>,
+    ended: bool,
+    /// A part was lost: what was written is not what is there.
+    broken: bool,
+}
+
+impl UploadFile {
+    /// Begins an upload. Its name is noted before, where the store can tell the ids of a name's uploads: then one whose
+    /// id never came back is found too.
+    pub fn begin(stores: &Stores, note: &Loc, door: Door) -> Result<UploadFile, StoreError> {
+        let beginning = |upload: &str| Begun { key: door.path.to_string(), upload: upload.to_owned() };
+        if door.signer.is_some() {
+            stores.put(&begun(note), json(&beginning("")))?;
+        }
+        let upload = stores.block_on(create(&door)).map_err(|e| fault(note, &e))?;
+        let first = json(&beginning(&upload));
+        let file = UploadFile { stores: stores.clone(), note: note.clone(), door, upload, state: Mutex::default() };
+        stores.put(&begun(note), first)?;
+        Ok(file)
+    }
+
+    /// Takes what comes next.
+    fn push(&self, state: &mut State, mut bytes: &[u8]) -> Result<(), StoreError> {
+        state.bytes += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let size = part_size(state.parts.len() + usize::from(state.flying.is_some()));
+            let (now, later) = bytes.split_at(bytes.len().min(size - state.buffer.len()));
+            // A buffer that doubles by itself may become larger than a part.
+            let room = (state.buffer.len() + now.len()).next_power_of_two().min(size);
+            state.buffer.reserve_exact(room - state.buffer.len());
+            state.buffer.extend_from_slice(now);
+            bytes = later;
+            if state.buffer.len() >= size {
+                self.send(state)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends the buffer off, when the part before it has arrived.
+    fn send(&self, state: &mut State) -> Result<(), StoreError> {
+        self.land(state)?;
+        let bytes = Bytes::from(std::mem::take(&mut state.buffer));
+        let (door, upload, number) = (self.door.clone(), self.upload.clone(), state.parts.len());
+        self.stores.wrote(&self.note, bytes.len());
+        let sending = async move { door.store.put_part(&door.path, &upload, number, bytes.into()).await };
+        state.flying = Some(self.stores.spawn(sending));
+        Ok(())
+    }
+
+    fn land(&self, state: &mut State) -> Result<(), StoreError> {
+        let Some(flying) = state.flying.take() else { return Ok(()) };
+        let part = self.stores.block_on(flying).map_err(|e| self.io(io::Error::other(e)))?;
+        state.parts.push(part.map_err(|e| fault(&self.note, &e))?.content_id);
+        Ok(())
+    }
+
+    fn complete_note(&self, state: &mut State) -> Result<(), StoreError> {
+        if !state.buffer.is_empty() {
+            self.send(state)?;
+        }
+        self.land(state)?;
+        let begun = Begun { key: self.door.path.to_string(), upload: self.upload.clone() };
+        let note = Note { begun, bytes: state.bytes, parts: state.parts.clone() };
+        self.stores.put(&self.note, json(&note))
+    }
+
+    fn io(&self, source: io::Error) -> StoreError {
+        StoreError::Io { loc: self.note.to_string(), source }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does it, unless a part was lost before: a later part would close the gap that it left.
+    fn unless_broken(
+        &self,
+        state: &mut State,
+        act: impl FnOnce(&mut State) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        if state.broken {
+            return Err(self.io(io::Error::other("a part of this upload was lost before")));
+        }
+        let done = act(state);
+        state.broken = done.is_err();
+        done
+    }
+}
+
+impl WorkFile for UploadFile {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if offset != state.bytes || state.ended {
+            return Err(StoreError::unsupported(&self.note, "writing anywhere but at the end of an object"));
+        }
+        self.unless_broken(&mut state, |state| self.push(state, bytes))
+    }
+
+    fn read_at(&self, _: u64, _: usize) -> Result<Bytes, StoreError> {
+        Err(StoreError::unsupported(&self.note, "reading an object that is not published"))
+    }
+
+    fn len(&self) -> Result<u64, StoreError> {
+        Ok(self.state().bytes)
+    }
+
+    fn set_len(&self, _: u64) -> Result<(), StoreError> {
+        Err(StoreError::unsupported(&self.note, "cutting an object that is uploaded"))
+    }
+
+    fn sync(&self) -> Result<(), StoreError> {
+        self.finish()
+    }
+
+    /// Everything is written: the upload is whole, and can be published.
+    fn finish(&self) -> Result<(), StoreError> {
+        let mut state = self.state();
+        if !state.ended {
+            self.unless_broken(&mut state, |state| self.complete_note(state))?;
+            state.ended = true;
+        }
+        Ok(())
+    }
+
+    fn loc(&self) -> &Loc {
+        &self.note
+    }
+}
+
+impl Drop for UploadFile {
+    /// Of no use to anybody when it is not whole.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if state.ended || self.upload.is_empty() {
+            return;
+        }
+        if let Some(flying) = state.flying.take() {
+            flying.abort();
+        }
+        let (door, upload) = (self.door.clone(), self.upload.clone());
+        drop(self.stores.spawn(async move { door.store.abort_multipart(&door.path, &upload).await }));
+    }
+}
+
+/// Begins an upload; again when the answer does not come, for not every client does so by itself.
+async fn create(door: &Door) -> object_store::Result<String> {
+    for _ in 1..BEGINNINGS {
+        match door.store.create_multipart(&door.path).await {
+            Err(error) if may_pass(&error) => tracing::debug!(%error, "an upload is begun again"),
+            done => return done,
+        }
+    }
+    door.store.create_multipart(&door.path).await
+}
+
+pub(super) fn begun(note: &Loc) -> Loc {
+    note.sibling(&format!("{}{BEGUN}", note.name()))
+}
+
+/// The size of the part with this number, counted from 0.
+fn part_size(number: usize) -> usize {
+    PART << (number / PARTS_OF_A_SIZE).min(9)
+}
+
+fn json(value: &impl Serialize) -> Bytes {
+    serde_json::to_vec(value).expect("plain values become JSON").into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PART, part_size};
+
+    #[test]
+    fn sizes_of_parts_reach_5_tib_in_10_000() {
+        let all: u64 = (0..10_000).map(|n| part_size(n) as u64).sum();
+        assert!(all >= 5 << 40, "{all}");
+        assert!(part_size(0) == PART && part_size(9_999) <= 5 << 30);
+    }
+}
