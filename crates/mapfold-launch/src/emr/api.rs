@@ -1,56 +1,13 @@
-//! The calls. What a status means for a user is said here, in [`EmrError`].
+//! The calls: values in, values out. What a refusal means for a user is in [`EmrError`].
 
+use super::error::EmrError;
 use super::plan::ClusterPlan;
 use super::step::StepPlan;
-use mapfold_store::{AwsCall, StoreError, Stores};
+use mapfold_store::{AwsAnswer, AwsCall, Stores};
 use serde_json::{Value, json};
 
-/// Errors of EMR.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum EmrError {
-    /// No answer, no credentials, no region.
-    #[error(transparent)]
-    Call(#[from] StoreError),
-    /// EMR says no.
-    #[error("EMR refuses {action}: {why}")]
-    Refused {
-        /// The call.
-        action: &'static str,
-        /// Its words.
-        why: String,
-    },
-    /// An answer that is not what its documentation says.
-    #[error("EMR's answer to {action} is not understood: {why}")]
-    Strange {
-        /// The call.
-        action: &'static str,
-        /// What is wrong.
-        why: String,
-    },
-    /// The cluster was made, but would live for ever: it was taken down again.
-    #[error("cluster {id} was made, but its teardown could not be set ({why}), so it is being terminated")]
-    Unguarded {
-        /// Which.
-        id: String,
-        /// Why not.
-        why: String,
-    },
-}
-
-impl EmrError {
-    /// What to try.
-    pub fn remedy(&self) -> Option<String> {
-        match self {
-            EmrError::Call(e) => e.remedy().map(str::to_string),
-            EmrError::Refused { why, .. } if why.contains("not authorized") || why.contains("AccessDenied") => {
-                Some("the credentials need the permission elasticmapreduce:* (and iam:PassRole to make clusters)".into())
-            }
-            EmrError::Refused { why, .. } if why.contains("is not valid") => Some("`mapfold cluster list` shows those that there are".into()),
-            _ => None,
-        }
-    }
-}
+/// Calls that do a thing each time they are made.
+const ONCE: [&str; 2] = ["RunJobFlow", "AddJobFlowSteps"];
 
 /// The API of one region.
 #[derive(Clone, Debug)]
@@ -105,30 +62,31 @@ impl Emr {
         Emr { stores: stores.clone(), region }
     }
 
-    fn call(&self, action: &'static str, body: &Value) -> Result<Value, EmrError> {
+    /// The region, where one is known.
+    ///
+    /// # Errors
+    /// [`EmrError::Call`] for files of settings that cannot be understood.
+    pub fn region(&self) -> Result<Option<String>, EmrError> {
+        match &self.region {
+            Some(region) => Ok(Some(region.clone())),
+            None => Ok(self.stores.aws_region()?),
+        }
+    }
+
+    fn call(&self, action: &'static str, body: Value) -> Result<Value, EmrError> {
         let call = AwsCall {
             service: "elasticmapreduce",
-            endpoint_variable: "AWS_ENDPOINT_URL_EMR",
+            endpoint: "aws_endpoint_url_emr",
             region: self.region.clone(),
-            headers: vec![
-                ("Content-Type".into(), "application/x-amz-json-1.1".into()),
-                ("X-Amz-Target".into(), format!("ElasticMapReduce.{action}")),
-            ],
-            body: body.to_string().into_bytes().into(),
+            target: format!("ElasticMapReduce.{action}"),
+            body,
+            repeatable: !ONCE.contains(&action),
         };
-        let answer = self.stores.call_aws(&call)?;
-        let said: Value = match answer.body.is_empty() {
-            true => Value::Null,
-            false => serde_json::from_slice(&answer.body).map_err(|e| EmrError::Strange { action, why: e.to_string() })?,
-        };
-        if answer.status == 200 {
-            return Ok(said);
+        match self.stores.call_aws(&call)? {
+            AwsAnswer::Done(said) => Ok(said),
+            AwsAnswer::Refused { kind, why } => Err(EmrError::Refused { action, kind, why }),
+            AwsAnswer::Lost { why } => Err(EmrError::Lost { action, why }),
         }
-        let words = |key: &str| said[key].as_str().map(str::to_string);
-        let kind = words("__type").unwrap_or_default();
-        let why = words("message").or_else(|| words("Message")).unwrap_or_else(|| format!("HTTP {}", answer.status));
-        let kind = kind.rsplit('#').next().unwrap_or_default().to_string();
-        Err(EmrError::Refused { action, why: if kind.is_empty() { why } else { format!("{kind}: {why}") } })
     }
 
     /// Makes a cluster that takes itself down. If that cannot be set, it is terminated at once: nothing may run, and
@@ -137,14 +95,14 @@ impl Emr {
     /// # Errors
     /// [`EmrError`].
     pub fn create(&self, plan: &ClusterPlan) -> Result<Made, EmrError> {
-        let answer = self.call("RunJobFlow", &plan.request())?;
+        let answer = self.call("RunJobFlow", plan.request())?;
         let id = answer["JobFlowId"].as_str().map(str::to_string);
         let id = id.ok_or_else(|| EmrError::Strange { action: "RunJobFlow", why: answer.to_string() })?;
         if let Some(policy) = plan.policy(&id)
-            && let Err(e) = self.call("PutAutoTerminationPolicy", &policy)
+            && let Err(e) = self.call("PutAutoTerminationPolicy", policy)
         {
-            self.terminate(std::slice::from_ref(&id))?;
-            return Err(EmrError::Unguarded { id, why: e.to_string() });
+            let ended = self.terminate(std::slice::from_ref(&id)).is_ok();
+            return Err(EmrError::Unguarded { id, why: e.to_string(), ended });
         }
         Ok(Made { id })
     }
@@ -154,7 +112,7 @@ impl Emr {
     /// # Errors
     /// [`EmrError`].
     pub fn describe(&self, id: &str) -> Result<Listed, EmrError> {
-        let answer = self.call("DescribeCluster", &json!({ "ClusterId": id }))?;
+        let answer = self.call("DescribeCluster", json!({ "ClusterId": id }))?;
         Ok(listed(&answer["Cluster"]))
     }
 
@@ -163,8 +121,11 @@ impl Emr {
     /// # Errors
     /// [`EmrError`].
     pub fn plan_of(&self, id: &str) -> Result<ClusterPlan, EmrError> {
-        let cluster = self.call("DescribeCluster", &json!({ "ClusterId": id }))?;
-        let groups = self.call("ListInstanceGroups", &json!({ "ClusterId": id }))?;
+        let cluster = self.call("DescribeCluster", json!({ "ClusterId": id }))?;
+        if cluster["Cluster"]["InstanceCollectionType"] == "INSTANCE_FLEET" {
+            return Err(EmrError::Fleets { id: id.to_string() });
+        }
+        let groups = self.call("ListInstanceGroups", json!({ "ClusterId": id }))?;
         Ok(ClusterPlan::of(&cluster["Cluster"], &groups["InstanceGroups"]))
     }
 
@@ -174,14 +135,13 @@ impl Emr {
     /// [`EmrError`].
     pub fn list(&self, all: bool) -> Result<Vec<Listed>, EmrError> {
         const ALIVE: [&str; 5] = ["STARTING", "BOOTSTRAPPING", "RUNNING", "WAITING", "TERMINATING"];
-        let mut clusters = Vec::new();
-        let mut marker = Value::Null;
+        let (mut clusters, mut marker) = (Vec::new(), Value::Null);
         loop {
             let mut ask = if all { json!({}) } else { json!({ "ClusterStates": ALIVE }) };
             if !marker.is_null() {
                 ask["Marker"] = marker;
             }
-            let answer = self.call("ListClusters", &ask)?;
+            let answer = self.call("ListClusters", ask)?;
             clusters.extend(answer["Clusters"].as_array().into_iter().flatten().map(listed));
             marker = answer["Marker"].clone();
             if marker.is_null() || marker == "" {
@@ -195,7 +155,7 @@ impl Emr {
     /// # Errors
     /// [`EmrError`].
     pub fn terminate(&self, ids: &[String]) -> Result<(), EmrError> {
-        self.call("TerminateJobFlows", &json!({ "JobFlowIds": ids })).map(drop)
+        self.call("TerminateJobFlows", json!({ "JobFlowIds": ids })).map(drop)
     }
 
     /// Gives a cluster a step; the step's id.
@@ -203,7 +163,7 @@ impl Emr {
     /// # Errors
     /// [`EmrError`].
     pub fn add_step(&self, id: &str, step: &StepPlan) -> Result<String, EmrError> {
-        let answer = self.call("AddJobFlowSteps", &json!({ "JobFlowId": id, "Steps": [step.request()] }))?;
+        let answer = self.call("AddJobFlowSteps", json!({ "JobFlowId": id, "Steps": [step.request()] }))?;
         let step = answer["StepIds"][0].as_str().map(str::to_string);
         step.ok_or_else(|| EmrError::Strange { action: "AddJobFlowSteps", why: answer.to_string() })
     }
@@ -213,7 +173,7 @@ impl Emr {
     /// # Errors
     /// [`EmrError`].
     pub fn step(&self, cluster: &str, step: &str) -> Result<StepState, EmrError> {
-        let answer = self.call("DescribeStep", &json!({ "ClusterId": cluster, "StepId": step }))?;
+        let answer = self.call("DescribeStep", json!({ "ClusterId": cluster, "StepId": step }))?;
         let status = &answer["Step"]["Status"];
         let text = |value: &Value| value.as_str().unwrap_or_default().to_string();
         let reason = text(&status["FailureDetails"]["Message"]);
@@ -227,7 +187,7 @@ impl Emr {
     /// [`EmrError`].
     pub fn cancel_step(&self, cluster: &str, step: &str) -> Result<(), EmrError> {
         let ask = json!({ "ClusterId": cluster, "StepIds": [step], "StepCancellationOption": "SEND_INTERRUPT" });
-        self.call("CancelSteps", &ask).map(drop)
+        self.call("CancelSteps", ask).map(drop)
     }
 }
 
@@ -239,6 +199,7 @@ fn listed(cluster: &Value) -> Listed {
         state: text(&cluster["Status"]["State"]),
         reason: text(&cluster["Status"]["StateChangeReason"]["Message"]),
         primary: text(&cluster["MasterPublicDnsName"]),
-        logs: text(&cluster["LogUri"]),
+        // EMR tells of s3n:// where it was given s3://.
+        logs: text(&cluster["LogUri"]).replacen("s3n://", "s3://", 1),
     }
 }

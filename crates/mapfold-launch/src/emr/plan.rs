@@ -125,23 +125,26 @@ impl ClusterPlan {
             "ServiceRole": self.service_role,
             "JobFlowRole": self.node_role,
             "VisibleToAllUsers": true,
-            "Tags": [{ "Key": "made-by", "Value": "mapfold" }],
-            "Configurations": [{
-                // By it a cluster knows nodes that stay from those on the spot market.
-                "Classification": "yarn-site",
-                "Properties": {
-                    "yarn.node-labels.enabled": "true",
-                    "yarn.node-labels.am.default-node-label-expression": "ON_DEMAND",
-                },
-            }],
+            // The second is what Amazon's own role for the service asks for.
+            "Tags": [
+                { "Key": "made-by", "Value": "mapfold" },
+                { "Key": "for-use-with-amazon-emr-managed-policies", "Value": "true" },
+            ],
         });
+        if self.spot > 0 {
+            request["Configurations"] = labels();
+        }
+        if let Some(idle) = self.idle {
+            request["AutoTerminationPolicy"] = json!({ "IdleTimeout": idle.0 });
+        }
         if let Some(logs) = &self.logs {
             request["LogUri"] = json!(logs);
         }
         request
     }
 
-    /// The request `PutAutoTerminationPolicy`; `None` for a cluster that stays.
+    /// The request `PutAutoTerminationPolicy`; `None` for a cluster that stays. The policy is in [`ClusterPlan::request`]
+    /// already, so that nothing can come between; this asks for it by name, so that EMR says yes or no.
     pub fn policy(&self, id: &str) -> Option<Value> {
         let idle = self.idle?;
         Some(json!({ "ClusterId": id, "AutoTerminationPolicy": { "IdleTimeout": idle.0 } }))
@@ -168,12 +171,23 @@ impl ClusterPlan {
             spot: count(&spot),
             key: text(&ec2["Ec2KeyName"]),
             subnet: text(&ec2["Ec2SubnetId"]),
-            logs: text(&cluster["LogUri"]),
+            logs: text(&cluster["LogUri"]).map(|logs| logs.replacen("s3n://", "s3://", 1)),
             idle: default.idle,
             service_role: text(&cluster["ServiceRole"]).unwrap_or(default.service_role),
             node_role: text(&ec2["IamInstanceProfile"]).unwrap_or(default.node_role),
         }
     }
+}
+
+/// By it a cluster knows nodes that stay from those on the spot market.
+fn labels() -> Value {
+    json!([{
+        "Classification": "yarn-site",
+        "Properties": {
+            "yarn.node-labels.enabled": "true",
+            "yarn.node-labels.am.default-node-label-expression": "ON_DEMAND",
+        },
+    }])
 }
 
 #[cfg(test)]
