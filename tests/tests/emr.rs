@@ -222,8 +222,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
     wrong("AWS_ACCESS_KEY_ID", "AKIANOBODY", &["security token", "config show --origin"]);
     wrong("AWS_SECRET_ACCESS_KEY", "not-the-secret", &["signature", "config show --origin"]);
 
-    let bad = amazon.run(&desk, "cluster destroy j-NOTHERE");
-    assert_eq!(bad.code, 3, "{bad}");
+    amazon.run(&desk, "cluster destroy j-NOTHERE").refused(3, &["j-NOTHERE", "cluster list"]).with_remedy();
     amazon.run(&desk, "cluster clone j-NOTHERE").refused(3, &["j-NOTHERE", "cluster list"]).with_remedy();
     amazon.run(&desk, "cluster ssh nonsense").refused(2, &["no id of an EMR cluster"]).with_remedy();
     amazon.refuse("RunJobFlow", "\"forbidden\"", "AccessDeniedException", "User: me is not authorized to perform this");

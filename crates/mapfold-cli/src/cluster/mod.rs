@@ -192,6 +192,8 @@ fn ssh_words(args: &SshArgs, primary: &str) -> Vec<String> {
 fn destroy(args: &DestroyArgs) -> Result<ExitCode> {
     args.ids.iter().try_for_each(|id| check_id(id))?;
     let emr = emr(&args.region)?;
+    // An id that is wrong is told before anything goes.
+    args.ids.iter().try_for_each(|id| emr.describe(id).map(drop)).map_err(emr_error)?;
     emr.terminate(&args.ids).map_err(emr_error)?;
     for id in &args.ids {
         if !args.no_wait {
