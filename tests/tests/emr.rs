@@ -87,7 +87,10 @@ impl Amazon {
     fn step(&self, cluster: &str) -> Vec<String> {
         let step = wait_for("a step", || self.calls("AddJobFlowSteps", cluster).pop());
         let step = &step["Steps"][0];
-        assert_eq!((&step["ActionOnFailure"], &step["HadoopJarStep"]["Jar"]), (&json!("CONTINUE"), &json!("command-runner.jar")));
+        assert_eq!(
+            (&step["ActionOnFailure"], &step["HadoopJarStep"]["Jar"]),
+            (&json!("CONTINUE"), &json!("command-runner.jar"))
+        );
         step["HadoopJarStep"]["Args"].as_array().unwrap().iter().map(|a| a.as_str().unwrap().to_owned()).collect()
     }
 
@@ -151,7 +154,8 @@ fn a_dry_run_shows_the_whole_request_and_asks_nothing() {
 fn a_cluster_from_its_making_to_its_end() {
     let Some(amazon) = amazon() else { return };
     let desk = Desk::new();
-    let id = amazon.cluster(&desk, "--name first --instances 3 --spot 2 --key me --idle-timeout 30m --logs s3://mapfold/logs");
+    let id = amazon
+        .cluster(&desk, "--name first --instances 3 --spot 2 --key me --idle-timeout 30m --logs s3://mapfold/logs");
     let policies = amazon.calls("PutAutoTerminationPolicy", &id);
     assert_eq!(policies[0]["AutoTerminationPolicy"]["IdleTimeout"], 1800, "{policies:?}");
     let listed = amazon.run(&desk, "cluster list").fine().out;
@@ -254,13 +258,16 @@ fn a_job_is_a_step_with_the_same_words_and_no_secret() {
     let Some(amazon) = amazon() else { return };
     let desk = Desk::new();
     let id = amazon.cluster(&desk, "--name steps --logs s3://mapfold/logs");
-    let line = format!("run wordcount s3://mapfold/text --out s3://mapfold/out --target emr://{id} {SMALL} --queue night");
+    let line =
+        format!("run wordcount s3://mapfold/text --out s3://mapfold/out --target emr://{id} {SMALL} --queue night");
     let running = amazon.start(&desk, &format!("{line} --name words"));
     let words = amazon.step(&id);
     assert_eq!(words[..2], ["bash", "-c"]);
     let script = &words[2];
     let wanted = "run wordcount s3://mapfold/text --out s3://mapfold/out --target=yarn --job-id=";
-    for part in [wanted, "--define=aws_region=us-east-1", SMALL, "--queue night", "aws s3 cp", "s3://mapfold/logs/mapfold/bin/"] {
+    for part in
+        [wanted, "--define=aws_region=us-east-1", SMALL, "--queue night", "aws s3 cp", "s3://mapfold/logs/mapfold/bin/"]
+    {
         assert!(script.contains(part), "{part}: {script}");
     }
     assert_eq!(amazon.calls("AddJobFlowSteps", &id)[0]["Steps"][0]["Name"], "words");
@@ -278,7 +285,8 @@ fn a_job_is_a_step_with_the_same_words_and_no_secret() {
     assert_eq!(detached["cluster"], json!(id));
     let script = amazon.step(&id)[2].clone();
     assert!(!script.contains("--detach") && !script.contains("--job-id") && !script.contains("MAPFOLD_EMR_HOME"));
-    let refused = |more: &str, words: &[&str]| amazon.run(&desk, &format!("{line} {more}")).refused(2, words).with_remedy();
+    let refused =
+        |more: &str, words: &[&str]| amazon.run(&desk, &format!("{line} {more}")).refused(2, words).with_remedy();
     refused("-D aws_secret_access_key=hunter2", &["is a secret", "steps"]);
     let signed = line.replace("s3://mapfold/text", "https://host/text?sig=hunter2");
     let done = amazon.run(&desk, &signed).refused(2, &["holds a secret", "mapfold cp"]);
@@ -290,7 +298,10 @@ fn a_job_is_a_step_with_the_same_words_and_no_secret() {
     let late = amazon.run(&desk, &line);
     late.refused(3, &[&id, "is terminated", &format!("cluster clone {id}")]).with_remedy();
     let nowhere = amazon.cluster(&desk, "--name nologs");
-    amazon.run(&desk, &line.replace(&id, &nowhere)).refused(2, &["no folder for logs", "--staging s3://"]).with_remedy();
+    amazon
+        .run(&desk, &line.replace(&id, &nowhere))
+        .refused(2, &["no folder for logs", "--staging s3://"])
+        .with_remedy();
     amazon.run(&desk, &format!("cluster destroy {nowhere}")).fine();
 }
 
@@ -333,7 +344,11 @@ fn the_command_of_a_step_runs_the_job_on_yarn_and_its_words_come_home() {
     assert_ne!(amazon.run(&desk, &format!("ls {home}")).code, 0, "its folder is gone");
 
     // A job that fails says on this machine what it said there, with its exit code.
-    let failing = format!("run ndvi --red {0} --nir {0} --out {1} --target emr://{id} {SMALL}", desk.arg("no.tif"), desk.arg("x.tif"));
+    let failing = format!(
+        "run ndvi --red {0} --nir {0} --out {1} --target emr://{id} {SMALL}",
+        desk.arg("no.tif"),
+        desk.arg("x.tif")
+    );
     let running = amazon.start(&desk, &failing);
     wait_until("another step", || amazon.calls("AddJobFlowSteps", &id).len() == 2);
     let number = amazon.number(&desk, &id);

@@ -60,7 +60,7 @@ pub(crate) fn launch(args: &RunArgs, name: &str, id: &str) -> Result<ExitCode> {
     let number = emr.add_step(id, &plan).map_err(told)?;
     let step = Step { emr: &emr, cluster: &cluster, number, cancel, quiet };
     let Some(home) = home else { return Ok(step.left_alone(args.json)) };
-    let log = on_yarn::begin_log(&job, name, ("step", &step.number));
+    let log = on_yarn::begin_log(&job, name, ("step", step.number.as_str()));
     let state = step.follow()?;
     drop(log);
     step.end(&job, &home, &state)
@@ -105,7 +105,8 @@ fn staging(args: &RunArgs, logs: &str) -> Result<Loc> {
     match &args.yarn.staging {
         Some(loc) if loc.as_text().starts_with("s3://") => Ok(loc.clone()),
         Some(loc) => {
-            Err(Error::usage(format!("--staging {loc}: a step of EMR finds its program in S3 only")).with_remedy(REMEDY))
+            Err(Error::usage(format!("--staging {loc}: a step of EMR finds its program in S3 only"))
+                .with_remedy(REMEDY))
         }
         None if logs.starts_with("s3://") => Ok(Loc::parse(&format!("{}/mapfold", logs.trim_end_matches('/')))?),
         None => {
@@ -139,7 +140,8 @@ fn bring(stores: &Stores, staging: &Loc, quiet: bool) -> Result<(String, String)
 /// The words of this command line, as the primary node runs them.
 fn arguments(words: Vec<String>, job: Option<&JobId>, region: &str) -> Result<Vec<String>> {
     if let Some(word) = words.iter().find(|word| redact(word) != **word) {
-        let what = format!("{} holds a secret, which everybody who may list the cluster's steps could read", redact(word));
+        let what =
+            format!("{} holds a secret, which everybody who may list the cluster's steps could read", redact(word));
         return Err(Error::usage(what).with_remedy("copy it to S3 first, with `mapfold cp`, and name that"));
     }
     let known = words.iter().any(|word| word.contains("aws_region="));

@@ -108,7 +108,7 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
     let _ = cancel.on_signals();
     let (stores, site) = (Stores::new(), Site::from_env().map_err(told)?);
     let submitted = submission(args, name, job)?.submit(&stores, &site).map_err(told)?;
-    let log = begin_log(&job, name, ("application", &submitted.application));
+    let log = begin_log(&job, name, ("application", submitted.application.as_str()));
     log.emit(&JobEvent::Serving { url: submitted.page() });
     log.tick();
     let quiet = args.quiet || args.json && !says::is_terminal();

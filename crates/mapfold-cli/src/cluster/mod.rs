@@ -59,7 +59,8 @@ fn emr(region: &Region) -> Result<Emr> {
 }
 
 fn check_id(id: &str) -> Result<()> {
-    let is_id = id.strip_prefix("j-").is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric()));
+    let is_id =
+        id.strip_prefix("j-").is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric()));
     match is_id {
         true => Ok(()),
         false => Err(Error::usage(format!("{id:?} is no id of an EMR cluster; they look like j-2AXXXXXXGAPLF"))
@@ -120,7 +121,10 @@ fn make(plan: &ClusterPlan, region: &Region, (dry_run, no_wait, as_json): (bool,
         false => wait(&emr, &made.id)?,
     };
     if as_json {
-        return verbs::say(&format!("{:#}\n", json!({ "id": made.id, "primary": cluster.primary, "state": cluster.state })));
+        return verbs::say(&format!(
+            "{:#}\n",
+            json!({ "id": made.id, "primary": cluster.primary, "state": cluster.state })
+        ));
     }
     verbs::note(&format!("run a job there: mapfold run … --target emr://{}", made.id));
     verbs::say(&format!("{}\n", made.id))

@@ -156,9 +156,11 @@ impl ClusterPlan {
         let default = ClusterPlan::default();
         let role = |role: &str, market: &str| {
             let all = groups.as_array().into_iter().flatten();
-            all.filter(|g| g["InstanceGroupType"] == role && (market.is_empty() || g["Market"] == market)).collect::<Vec<_>>()
+            all.filter(|g| g["InstanceGroupType"] == role && (market.is_empty() || g["Market"] == market))
+                .collect::<Vec<_>>()
         };
-        let count = |groups: &[&Value]| groups.iter().filter_map(|g| g["RequestedInstanceCount"].as_u64()).sum::<u64>() as u32;
+        let count =
+            |groups: &[&Value]| groups.iter().filter_map(|g| g["RequestedInstanceCount"].as_u64()).sum::<u64>() as u32;
         let kind = |groups: &[&Value]| groups.first().and_then(|g| text(&g["InstanceType"]));
         let (primary, core, spot) = (role("MASTER", ""), role("CORE", ""), role("TASK", "SPOT"));
         let ec2 = &cluster["Ec2InstanceAttributes"];

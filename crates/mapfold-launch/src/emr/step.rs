@@ -27,7 +27,8 @@ impl StepPlan {
     pub fn script(&self) -> String {
         let words: Vec<String> = self.arguments.iter().map(|a| quoted(a)).collect();
         let (program, hash, region) = (quoted(&self.program), &self.hash, quoted(&self.region));
-        let home = self.home.iter().map(|home| format!("export {HOME_VARIABLE}={}\n", quoted(home))).collect::<String>();
+        let home =
+            self.home.iter().map(|home| format!("export {HOME_VARIABLE}={}\n", quoted(home))).collect::<String>();
         format!(
             "set -euo pipefail\n\
              export AWS_DEFAULT_REGION=${{AWS_DEFAULT_REGION:-{region}}}\n\
@@ -102,7 +103,8 @@ mod tests {
     #[test]
     fn the_program_is_fetched_once_and_gets_its_words_as_they_are() {
         let folder = tempfile::tempdir().unwrap();
-        let program = "#!/bin/sh\nprintf '<%s>' \"$@\"; echo \" $AWS_DEFAULT_REGION $HADOOP_CONF_DIR $MAPFOLD_EMR_HOME\"\n";
+        let program =
+            "#!/bin/sh\nprintf '<%s>' \"$@\"; echo \" $AWS_DEFAULT_REGION $HADOOP_CONF_DIR $MAPFOLD_EMR_HOME\"\n";
         std::fs::write(folder.path().join("program"), program).unwrap();
         let hash = mapfold_wire::sha256(&mut program.as_bytes()).unwrap();
         let step = step(&hash, &["run", "a b", "$(id)", "it's", ""]);

@@ -26,8 +26,8 @@ use crate::unique::unique;
 use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use build::Made;
 pub(crate) use build::aws_credentials;
-use fault::{fault, may_pass};
 pub(crate) use fault::no_credentials;
+use fault::{fault, may_pass};
 
 /// The key of the mark; a plain word, since Azure takes no other.
 const MARK: &str = "mapfoldwriter";
