@@ -17,7 +17,7 @@ use crate::settings::is_yes;
 use crate::{Loc, Scheme, Settings, StoreError, StoreOptions};
 
 /// Settings of credentials that go to the S3 builder under their own name.
-const AWS_CREDENTIALS: [&str; 11] = [
+const AWS_CREDENTIALS: [&str; 12] = [
     "aws_access_key_id",
     "aws_secret_access_key",
     "aws_session_token",
@@ -32,7 +32,7 @@ const AWS_CREDENTIALS: [&str; 11] = [
     "aws_container_authorization_token_file",
 ];
 /// Other settings that do.
-const S3_PLAIN: [&str; 6] = [
+const S3_PLAIN: [&str; 5] = [
     "aws_unsigned_payload",
     "aws_checksum_algorithm",
     "aws_s3_express",
