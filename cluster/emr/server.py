@@ -1,8 +1,8 @@
 """Amazon EMR on the loopback: moto's, with the calls that it lacks.
 
 Moto keeps clusters, instance groups and steps in memory, under the names and in the shapes of Amazon's own model of the
-API. Added here: signatures are checked (version 4, by botocore's own code), PutAutoTerminationPolicy,
-GetAutoTerminationPolicy and CancelSteps, and a door for tests below /_test/.
+API. Added here: signatures (version 4) and the names and types of parameters are checked by the code and the model of
+Amazon's own client; PutAutoTerminationPolicy, GetAutoTerminationPolicy and CancelSteps; a door for tests below /_test/.
 
 What it does not prove: no machine is started and no step is run (a test runs a step's command itself and then says how
 it ended); idle clusters stay; permissions, quotas, instance types, releases and roles are taken as they come; a cluster
@@ -21,6 +21,8 @@ import threading
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+from botocore.session import Session
+from botocore.validate import ParamValidator
 from moto.core import DEFAULT_ACCOUNT_ID
 from moto.emr.models import emr_backends
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -58,7 +60,8 @@ class Signed:
         secret = keys().get(self.key)
         if secret is None:
             raise Refusal("UnrecognizedClientException", "The security token included in the request is invalid.")
-        if request.headers.get("X-Amz-Content-SHA256") != hashlib.sha256(body).hexdigest():
+        hashed = hashlib.sha256(body).hexdigest()
+        if request.headers.get("X-Amz-Content-SHA256", hashed) != hashed:
             raise Refusal("InvalidSignatureException", "The body is not what was signed.")
         kept = {name: request.headers[name] for name in self.headers}
         again = AWSRequest("POST", url=f"http://{request.headers['Host']}/", data=body, headers=kept)
@@ -77,6 +80,7 @@ class Emr:
     def __init__(self, moto, keys):
         self.moto, self.keys, self.lock = moto, keys, threading.Lock()
         self.calls, self.refusals, self.policies = [], [], {}
+        self.model = Session().get_service_model("emr")
         self.own = {
             "PutAutoTerminationPolicy": self.put_policy,
             "GetAutoTerminationPolicy": self.get_policy,
@@ -103,6 +107,7 @@ class Emr:
         signed.check(request, body, self.keys)
         action = request.headers.get("X-Amz-Target", "").rpartition(".")[2]
         asked = json.loads(body)
+        self.check(action, asked)
         with self.lock:
             self.calls.append({"action": action, "region": signed.region, "body": asked})
             for refusal in self.refusals:
@@ -115,6 +120,13 @@ class Emr:
             return None
         said = own(emr_backends[DEFAULT_ACCOUNT_ID][signed.region], asked)
         return Response(json.dumps(said), content_type="application/x-amz-json-1.1")
+
+    def check(self, action, asked):
+        if action not in self.model.operation_names:
+            raise Refusal("UnknownOperationException", action)
+        report = ParamValidator().validate(asked, self.model.operation_model(action).input_shape)
+        if report.has_errors():
+            raise Refusal("ValidationException", report.generate_report())
 
     @staticmethod
     def cluster(backend, asked):

@@ -98,6 +98,7 @@ impl Amazon {
     fn number(&self, desk: &Desk, cluster: &str) -> String {
         let mut aws = desk.command(format!("{}/aws", self.emr.var("MAPFOLD_PART_EMR_BIN")));
         aws.args(["emr", "list-steps", "--cluster-id", cluster, "--query", "Steps[0].Id", "--output", "text"]);
+        aws.args(["--region", self.s3.var("AWS_REGION")]);
         let done = aws.envs(self.vars()).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
         String::from_utf8_lossy(&done.stdout).trim().to_owned()

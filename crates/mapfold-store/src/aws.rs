@@ -150,7 +150,7 @@ async fn attempt(
     options: &StoreOptions,
 ) -> Result<AwsAnswer, Fault> {
     let lacking = |e: object_store::Error| {
-        let why = format!("there are none in the settings: {}", no_credentials(&e));
+        let why = format!("there are none in the settings, and {}", no_credentials(&e));
         Fault::Final(StoreError::Settings { loc: "credentials for AWS".into(), why })
     };
     let credential = credentials.get_credential().await.map_err(lacking)?;

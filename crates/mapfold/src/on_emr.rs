@@ -41,29 +41,46 @@ pub fn told(e: EmrError) -> Error {
 pub(crate) fn launch(args: &RunArgs, name: &str, id: &str) -> Result<ExitCode> {
     says::set_up_logging(args.verbose, mapfold_watch::colour_on_stderr());
     args.run_options(name, serde_json::Value::Null)?; // Options that contradict each other are refused here.
-    let words = crate::store_args::public_words("everybody who may list the cluster's steps")?;
     let cancel = Cancel::default();
     let _ = cancel.on_signals();
-    let quiet = args.quiet || args.json && !says::is_terminal();
-    let job = JobId::random().map_err(|e| Error::caused(Kind::Job, e))?;
     let stores = Stores::new();
     let emr = Emr::new(&stores, None);
     let cluster = living(&emr, id)?;
-    let region = emr.region().map_err(told)?.unwrap_or_default();
     let staging = staging(args, &cluster.logs)?;
+    let job = JobId::random().map_err(|e| Error::caused(Kind::Job, e))?;
     let home = (!args.watch.detach).then(|| Home::new(&stores, &staging, &job));
-    let arguments = arguments(words, home.as_ref().map(|_| &job), &region)?;
-    let (program, hash) = bring(&stores, &staging, quiet)?;
-    let title = args.yarn.name.clone().unwrap_or_else(|| format!("mapfold {name}"));
-    let folder = home.as_ref().map(|home| home.folder().as_text().to_string());
-    let plan = StepPlan { name: title, program, hash, region, home: folder, arguments };
-    let number = emr.add_step(id, &plan).map_err(told)?;
+    let quiet = args.quiet || args.json && !says::is_terminal();
+    let region = emr.region().map_err(told)?.unwrap_or_default();
+    let to_be = Planned { stores: &stores, staging: &staging, home: home.as_ref(), job: &job, region, quiet };
+    let number = emr.add_step(id, &to_be.plan(args, name)?).map_err(told)?;
     let step = Step { emr: &emr, cluster: &cluster, number, cancel, quiet };
     let Some(home) = home else { return Ok(step.left_alone(args.json)) };
     let log = on_yarn::begin_log(&job, name, ("step", step.number.as_str()));
     let state = step.follow()?;
     drop(log);
     step.end(&job, &home, &state)
+}
+
+/// A step before it is added.
+struct Planned<'a> {
+    stores: &'a Stores,
+    staging: &'a Loc,
+    home: Option<&'a Home>,
+    job: &'a JobId,
+    region: String,
+    quiet: bool,
+}
+
+impl Planned<'_> {
+    /// What EMR is to be told; the program is in S3 then.
+    fn plan(self, args: &RunArgs, name: &str) -> Result<StepPlan> {
+        let words = crate::store_args::public_words("everybody who may list the cluster's steps")?;
+        let arguments = arguments(words, self.home.map(|_| self.job), &self.region)?;
+        let (program, hash) = bring(self.stores, self.staging, self.quiet)?;
+        let title = args.yarn.name.clone().unwrap_or_else(|| format!("mapfold {name}"));
+        let home = self.home.map(|home| home.folder().as_text().to_string());
+        Ok(StepPlan { name: title, program, hash, region: self.region, home, arguments })
+    }
 }
 
 /// Whether a step of EMR started this process.
@@ -253,16 +270,18 @@ impl Step<'_> {
         match left {
             Some(Left::Outcome(outcome)) => Ok(on_yarn::bring_home(job, &outcome, &self.logs())),
             Some(Left::Error(error)) => Err(serde_json::from_slice(&error)?),
-            None if state.state == "COMPLETED" => {
-                tracing::warn!("the step is completed, and left no word; {}", self.logs());
-                Ok(ExitCode::SUCCESS)
-            }
-            None => {
-                let why = if state.reason.is_empty() { "EMR gives no reason" } else { &state.reason };
-                let what = format!("step {number} of {id} is {}: {why}", state.state.to_lowercase());
-                Err(Error::job(what).with_remedy(self.logs()))
-            }
+            None => self.without_a_word(state),
         }
+    }
+
+    fn without_a_word(&self, state: &StepState) -> Result<ExitCode> {
+        if state.state == "COMPLETED" {
+            tracing::warn!("the step is completed, and left no word; {}", self.logs());
+            return Ok(ExitCode::SUCCESS);
+        }
+        let why = if state.reason.is_empty() { "EMR gives no reason" } else { &state.reason };
+        let what = format!("step {} of {} is {}: {why}", self.number, self.cluster.id, state.state.to_lowercase());
+        Err(Error::job(what).with_remedy(self.logs()))
     }
 
     fn where_it_is(&self) -> String {

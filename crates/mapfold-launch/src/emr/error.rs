@@ -69,25 +69,13 @@ impl EmrError {
     pub fn remedy(&self) -> Option<String> {
         Some(match self {
             EmrError::Call(StoreError::Settings { loc, .. }) if loc == "aws_region" => {
-                "AWS_REGION=eu-central-1, `region` in ~/.aws/config, or -D aws_region=eu-central-1".into()
+                "-D aws_region=eu-central-1, AWS_REGION=eu-central-1, or `region` in ~/.aws/config".into()
             }
             EmrError::Call(StoreError::Settings { loc, .. }) if loc.starts_with("credentials") => {
                 "AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; `mapfold config show --origin` lists what is set".into()
             }
             EmrError::Call(e) => e.remedy()?.to_string(),
-            EmrError::Refused { kind, .. } if NOBODY.contains(&kind.as_str()) => {
-                "check whose credentials are used (`mapfold config show --origin`), and get new ones if they have expired".into()
-            }
-            EmrError::Refused { action, kind, why } if kind.contains("AccessDenied") || why.contains("not authorized") => {
-                let roles = if *action == "RunJobFlow" { " and iam:PassRole" } else { "" };
-                format!("your credentials need the permission elasticmapreduce:{action}{roles}")
-            }
-            EmrError::Refused { why, .. } if why.contains("is not valid") || why.contains("does not exist") => {
-                "`mapfold cluster list --all` shows the clusters of this region".into()
-            }
-            EmrError::Refused { why, .. } if why.contains("termination-protected") => {
-                "aws emr modify-cluster-attributes --no-termination-protected --cluster-id ID".into()
-            }
+            EmrError::Refused { action, kind, why } => refused(action, kind, why)?,
             EmrError::Lost { action: "RunJobFlow", .. } => "look at `mapfold cluster list` before you try again".into(),
             EmrError::Lost { .. } => "look at the cluster's steps before you try again".into(),
             EmrError::Unguarded { id, ended: false, .. } => format!("mapfold cluster destroy {id}, for it costs until then"),
@@ -103,6 +91,24 @@ impl EmrError {
     }
 }
 
+/// What to try after a no.
+fn refused(action: &str, kind: &str, why: &str) -> Option<String> {
+    let says = |words: &str| why.contains(words);
+    if NOBODY.contains(&kind) {
+        let whose = "check whose credentials are used (`mapfold config show --origin`)";
+        return Some(format!("{whose}, and get new ones if they have expired"));
+    }
+    if kind.contains("AccessDenied") || says("not authorized") {
+        let roles = if action == "RunJobFlow" { " and iam:PassRole" } else { "" };
+        return Some(format!("your credentials need the permission elasticmapreduce:{action}{roles}"));
+    }
+    if says("is not valid") || says("does not exist") {
+        return Some("`mapfold cluster list --all` shows the clusters of this region".into());
+    }
+    let off = "aws emr modify-cluster-attributes --no-termination-protected --cluster-id ID";
+    (says("termination-protected") || says("termination protected")).then(|| off.into())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,9 +118,9 @@ mod tests {
         let refused =
             |kind: &str, why: &str| EmrError::Refused { action: "RunJobFlow", kind: kind.into(), why: why.into() };
         let remedy = |e: EmrError| e.remedy().unwrap_or_default();
-        assert!(remedy(refused("AccessDeniedException", "User: x is not authorized")).contains("iam:PassRole"));
-        assert!(remedy(refused("InvalidRequestException", "Cluster id 'j-X' is not valid.")).contains("cluster list"));
-        assert!(remedy(refused("ExpiredTokenException", "expired")).contains("get new ones"));
+        assert!(remedy(no("AccessDeniedException", "User: x is not authorized")).contains("iam:PassRole"));
+        assert!(remedy(no("InvalidRequestException", "Cluster id 'j-X' is not valid.")).contains("cluster list"));
+        assert!(remedy(no("ExpiredTokenException", "expired")).contains("get new ones"));
         let no_region = StoreError::Settings { loc: "aws_region".into(), why: "no region of AWS is set".into() };
         assert!(remedy(EmrError::Call(no_region)).contains("AWS_REGION="));
         assert!(remedy(EmrError::Lost { action: "RunJobFlow", why: String::new() }).contains("before you try again"));

@@ -36,7 +36,8 @@ const NO_CREDENTIALS: &str = "no credentials were found in the settings, and no 
 /// Why credentials cannot be had.
 pub(crate) fn no_credentials(error: &Error) -> String {
     let why = words(error);
-    match without_credentials(&why) {
+    // The metadata service under another address, where the settings name one.
+    match without_credentials(&why) || why.contains("/latest/api/token") {
         true => "no service of this machine gives any".into(),
         false => why,
     }
