@@ -115,8 +115,7 @@ mod tests {
 
     #[test]
     fn refusals_say_what_to_do() {
-        let refused =
-            |kind: &str, why: &str| EmrError::Refused { action: "RunJobFlow", kind: kind.into(), why: why.into() };
+        let no = |kind: &str, why: &str| EmrError::Refused { action: "RunJobFlow", kind: kind.into(), why: why.into() };
         let remedy = |e: EmrError| e.remedy().unwrap_or_default();
         assert!(remedy(no("AccessDeniedException", "User: x is not authorized")).contains("iam:PassRole"));
         assert!(remedy(no("InvalidRequestException", "Cluster id 'j-X' is not valid.")).contains("cluster list"));
