@@ -12,7 +12,8 @@
 #   part.sh PARTS facts        the same, but NAME<FILE where FILE holds a secret
 #   part.sh PART start|stop|kill9|pid NAME      one process of a part
 #
-# PARTS: hdfs yarn s3 azure gcs ssh postgres, or several with commas, or all (without postgres). yarn brings hdfs.
+# PARTS: hdfs yarn s3 azure gcs ssh emr postgres, or several with commas, or all (without postgres). yarn brings hdfs,
+# emr brings s3.
 # MAPFOLD_PARTS_RUN   folder of pids, logs, data, secrets (default ${XDG_CACHE_HOME:-~/.cache}/mapfold/parts/run);
 #                     two folders are two runs, side by side, on ports of their own
 # MAPFOLD_PARTS_PORT  first port of a block of 1000 (default: the first free one from 19000)
@@ -28,7 +29,7 @@ PART="" # what missing() names
 for tool in flock setsid; do need "$tool" "the scripts run on Linux only" util-linux; done
 checked
 
-known="hdfs yarn s3 azure gcs ssh postgres"
+known="hdfs yarn s3 azure gcs ssh emr postgres"
 
 usage() {
     sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2
@@ -169,7 +170,7 @@ together() { # VERB, PART...: all at once; the first failure is the answer
 }
 
 parts=() asked="${1:-}" verb="${2:-}"
-asked="${asked/#all/hdfs,yarn,s3,azure,gcs,ssh}"
+asked="${asked/#all/hdfs,yarn,s3,azure,gcs,ssh,emr}"
 for part in ${asked//,/ }; do
     [[ " $known " == *" $part "* ]] || { say "error: no part $part; there are: $known"; exit 2; }
     parts+=("$part")
@@ -185,6 +186,7 @@ case $verb in
     get) for part in "${parts[@]}"; do ( load "$part"; get ); done ;;
     up)
         [[ " ${parts[*]} " == *" yarn "* && " ${parts[*]} " != *" hdfs "* ]] && parts+=(hdfs)
+        [[ " ${parts[*]} " == *" emr "* && " ${parts[*]} " != *" s3 "* ]] && parts+=(s3)
         owner_lives
         [ -z "${MAPFOLD_PARTS_OWNER:-}" ] || owned "$MAPFOLD_PARTS_OWNER"
         port0 >/dev/null

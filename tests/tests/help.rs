@@ -6,7 +6,7 @@ use mapfold_tests::{Desk, Ran, checkout, desk::Running, mapfold, skipped};
 use std::process::Command;
 
 /// Every command that a user can see.
-const VERBS: [&str; 42] = [
+const VERBS: [&str; 48] = [
     "",
     "run",
     "run ndvi",
@@ -44,6 +44,12 @@ const VERBS: [&str; 42] = [
     "config",
     "config show",
     "config list",
+    "cluster",
+    "cluster create",
+    "cluster clone",
+    "cluster list",
+    "cluster ssh",
+    "cluster destroy",
     "dev",
     "dev up",
     "dev down",

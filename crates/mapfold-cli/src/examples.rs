@@ -146,6 +146,34 @@ mapfold config list
 mapfold config show --origin
 mapfold config show --origin -D aws_region=eu-central-1";
 
+/// `mapfold cluster --help` and `mapfold cluster create --help`
+pub const CLUSTER: &str = "\
+mapfold cluster create emr --instances 4 --auto-terminate --dry-run
+mapfold cluster create emr --idle-timeout 30m --spot 8 --dry-run > ask.json
+Then, without --dry-run: mapfold run ... --target emr://j-..., and
+mapfold cluster destroy j-... when the idle time is too long to wait for";
+
+/// `mapfold cluster clone --help`
+pub const CLUSTER_CLONE: &str = "\
+mapfold cluster create emr --dry-run
+One like another, whatever became of that: mapfold cluster clone j-...";
+
+/// `mapfold cluster list --help`
+pub const CLUSTER_LIST: &str = "\
+mapfold cluster create emr --dry-run
+Those that stand: mapfold cluster list --region eu-central-1
+Their ids alone: mapfold cluster list | cut -d' ' -f1";
+
+/// `mapfold cluster ssh --help`
+pub const CLUSTER_SSH: &str = "\
+mapfold cluster create emr --key my-key --dry-run
+Then: mapfold cluster ssh j-... -i my-key.pem -- yarn application -list";
+
+/// `mapfold cluster destroy --help`
+pub const CLUSTER_DESTROY: &str = "\
+mapfold cluster create emr --dry-run
+All of them: mapfold cluster destroy $(mapfold cluster list | cut -d' ' -f1)";
+
 /// `mapfold dev --help`
 pub const DEV: &str = "\
 mapfold dev up gcs

@@ -4,6 +4,7 @@
 //! it, and the facade's `print_error` makes the exit code.
 
 mod bundle;
+mod cluster;
 mod config;
 mod dev;
 mod examples;
@@ -106,6 +107,7 @@ fn command(jobs: &[Builtin]) -> Result<Command> {
             manifest::ManifestArgs::augment_args(Command::new("manifest"))
                 .after_help(examples::text(examples::MANIFEST)),
         )
+        .subcommand(cluster::command())
         .subcommand(dev::command())
         .subcommand(fsck::FsckArgs::augment_args(Command::new("fsck")).after_help(examples::text(examples::FSCK)))
         .subcommand(verbs::completion_command())

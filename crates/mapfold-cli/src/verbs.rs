@@ -80,6 +80,7 @@ pub fn other(verb: &str, m: &ArgMatches, cmd: Command, jobs: &[Builtin]) -> Resu
     match verb {
         "list" => list(jobs, m.get_flag("json")),
         "config" => crate::config::run(m),
+        "cluster" => crate::cluster::run(m),
         "info" => say(&parsed::<info::InfoArgs>(m)?.run()?),
         "preview" => draw(&parsed(m)?),
         "gen" => m.subcommand().map_or(Ok(ExitCode::SUCCESS), |(_, m)| generate(m)),

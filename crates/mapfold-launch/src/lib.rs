@@ -11,6 +11,7 @@
 //! Deliberately absent: the engine, formats, supervision, retries, heartbeats.
 
 mod carrier;
+pub mod emr;
 mod error;
 mod host;
 mod inherit;

@@ -59,17 +59,30 @@ impl Stores {
     /// # Errors
     /// [`StoreError::Network`] when there is no answer, [`StoreError::BadUrl`] for what is no URL or no method.
     pub fn call(&self, call: &Call) -> Result<Answer, StoreError> {
-        self.block_on(answer(call, self.options()))
+        self.block_on(answer(call, self.options())).map_err(|unanswered| unanswered.error)
     }
 }
 
-async fn answer(call: &Call, options: &crate::StoreOptions) -> Result<Answer, StoreError> {
+/// Why there is no answer.
+#[derive(Debug)]
+pub(crate) struct Unanswered {
+    pub(crate) error: StoreError,
+    /// Nothing reached the server: the call was not made.
+    pub(crate) unsent: bool,
+}
+
+pub(crate) async fn answer(call: &Call, options: &crate::StoreOptions) -> Result<Answer, Unanswered> {
     let loc = || redact(&call.url);
-    let bad = |why: String| StoreError::BadUrl { loc: loc(), why };
+    let unsent = |error| Unanswered { error, unsent: true };
+    let bad = |why: String| unsent(StoreError::BadUrl { loc: loc(), why });
     let url = url::Url::parse(&call.url).map_err(|e| bad(e.to_string()))?;
     let method = Method::from_bytes(call.method.as_bytes()).map_err(|e| bad(e.to_string()))?;
-    let lost = |e: reqwest::Error| StoreError::Network { loc: loc(), attempts: 1, why: why_lost(e) };
-    let client = client(&url, options).map_err(|why| StoreError::Network { loc: loc(), attempts: 0, why })?;
+    let lost = |e: reqwest::Error| {
+        let unsent = e.is_connect() || e.is_builder();
+        Unanswered { error: StoreError::Network { loc: loc(), attempts: 1, why: why_lost(e) }, unsent }
+    };
+    let client = client(&url, options);
+    let client = client.map_err(|why| unsent(StoreError::Network { loc: loc(), attempts: 0, why }))?;
     let mut request = client.request(method, url).timeout(WITHIN).body(call.body.clone());
     for (name, value) in &call.headers {
         request = request.header(name, value);
@@ -81,7 +94,7 @@ async fn answer(call: &Call, options: &crate::StoreOptions) -> Result<Answer, St
     while let Some(piece) = response.chunk().await.map_err(lost)? {
         if body.len() + piece.len() > MOST_BYTES {
             let why = format!("its answer is longer than {MOST_BYTES} bytes");
-            return Err(StoreError::Network { loc: loc(), attempts: 1, why });
+            return Err(Unanswered { error: StoreError::Network { loc: loc(), attempts: 1, why }, unsent: false });
         }
         body.extend_from_slice(&piece);
     }

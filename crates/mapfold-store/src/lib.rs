@@ -28,6 +28,7 @@
 //! ```
 
 mod abilities;
+mod aws;
 mod calls;
 mod closest;
 #[doc(hidden)]
@@ -63,6 +64,7 @@ mod unique;
 mod work_file;
 
 pub use abilities::Abilities;
+pub use aws::{AwsAnswer, AwsCall};
 pub use calls::{Answer, Call};
 pub use closest::closest;
 pub use counters::StoreCounters;

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use serde::{Deserialize, Serialize};
 
+use crate::aws::Aws;
 use crate::counters::{Counters, StoreCounters};
 use crate::hdfs::{Clusters, Located};
 use crate::http::Http;
@@ -78,6 +79,7 @@ struct Inner {
     memory: Memory,
     http: Http,
     objects: Objects,
+    aws: Aws,
     clusters: Clusters,
     counters: Arc<Counters>,
     seen: Mutex<Recent<Arc<str>, String>>,
@@ -92,6 +94,7 @@ impl Default for Inner {
             memory: Memory::default(),
             http: Http::default(),
             objects: Objects::default(),
+            aws: Aws::default(),
             clusters: Clusters::default(),
             counters: Arc::default(),
             seen: Mutex::new(Recent::new(SEEN)),
@@ -122,6 +125,14 @@ impl Stores {
 
     pub(crate) fn options(&self) -> &StoreOptions {
         &self.0.options
+    }
+
+    pub(crate) fn aws(&self) -> &Aws {
+        &self.0.aws
+    }
+
+    pub(crate) fn counting(&self) -> &Counters {
+        &self.0.counters
     }
 
     /// Stores with the same options and nothing else in common: for tests of what two processes do.

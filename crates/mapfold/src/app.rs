@@ -2,10 +2,11 @@
 
 use crate::args::{Color, RunArgs};
 use crate::watching::Watched;
-use crate::{Error, Result, carried, describe, detach, member, on_yarn, says, split};
+use crate::{Error, Result, carried, describe, detach, member, on_emr, on_yarn, says, split};
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Parser, ValueHint};
 use mapfold_coord::{EventLog, JobId};
 use mapfold_engine::{RunOptions, RunOutcome};
+use mapfold_launch::Target;
 use mapfold_plan::{Kind, Plan, explain};
 use mapfold_store::{Loc, Stores};
 use mapfold_watch::{Progress, ProgressOptions, RunReport};
@@ -83,7 +84,7 @@ impl Builtin {
             if args.describe {
                 return says::print_json(&describe::schema(&described));
             }
-            if args.watch.detach && !args.explain {
+            if args.is_left_here() {
                 let launched = detach::launch(args.json);
                 return launched.unwrap_or_else(|e| says::print_job_error(&args, &e, false));
             }
@@ -228,7 +229,10 @@ fn launch_elsewhere(args: &RunArgs, name: &str, own: &Command, m: &ArgMatches) -
         let remedy = "give the whole path, of a folder that all nodes share, or a location such as hdfs:///…";
         return Err(Error::usage(what).with_remedy(remedy));
     }
-    on_yarn::launch(args, name)
+    match &args.target {
+        Some(Target::Emr(id)) => on_emr::launch(args, name, id),
+        _ => on_yarn::launch(args, name).inspect_err(on_emr::leave_error),
+    }
 }
 
 /// A location among a job's own parameters that means something else in another folder.

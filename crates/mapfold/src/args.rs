@@ -445,10 +445,16 @@ impl RunArgs {
 
     /// Whether another machine is to run this very command.
     pub(crate) fn is_for_others(&self) -> bool {
-        self.target == Some(Target::Yarn)
+        matches!(self.target, Some(Target::Yarn | Target::Emr(_)))
             && self.mode() == Mode::Cluster
             && !self.explain
             && !mapfold_launch::yarn::Yarn::is_within()
+    }
+
+    /// Whether a process of this machine is to follow the job in the background. On EMR a step goes on by itself.
+    pub(crate) fn is_left_here(&self) -> bool {
+        let is_step = matches!(self.target, Some(Target::Emr(_))) && self.is_for_others();
+        self.watch.detach && !self.explain && !is_step
     }
 
     /// Processes that attempt splits.
@@ -485,8 +491,9 @@ impl RunArgs {
             ("--bind", self.bind.is_some()),
             ("--advertise", self.advertise.is_some()),
         ];
-        if let Some(name) = self.yarn.said().first().filter(|_| self.target != Some(Target::Yarn)) {
-            let what = format!("{name} is for --target yarn");
+        let scheduled = matches!(self.target, Some(Target::Yarn | Target::Emr(_)));
+        if let Some(name) = self.yarn.said().first().filter(|_| !scheduled) {
+            let what = format!("{name} is for --target yarn and emr://ID");
             return Err(Error::usage(what).with_remedy("leave it out, or add the target"));
         }
         match said.iter().find(|(_, given)| *given) {

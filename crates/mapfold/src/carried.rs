@@ -64,8 +64,9 @@ fn aboard(args: &RunArgs, logs: &Path, token: &Token) -> Result<Aboard> {
         None => Ok(Aboard { carrier: Box::new(Local::new(logs)?), meeting: Meeting::default(), room: None }),
         Some(Target::Ssh(hosts)) => by_ssh(args, hosts, logs, token),
         Some(Target::Emr(_)) => {
-            let what = "this build of mapfold does not know how to start members on EMR";
-            Err(Error::usage(what).with_remedy("on its primary node, use --target yarn"))
+            // Its launcher adds a step (`on_emr`), and the step says `yarn`.
+            let what = "a process that is a part of a YARN application starts no step of EMR";
+            Err(Error::usage(what).with_remedy("use --target yarn"))
         }
         // The launcher submits the whole run (`on_yarn`): this is its coordinator.
         Some(Target::Yarn) => {

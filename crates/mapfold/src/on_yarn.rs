@@ -6,7 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It passes on what another process of ours has said.
 
 use crate::args::RunArgs;
-use crate::{Error, Result, says};
+use crate::{Error, Result, on_emr, says};
 use clap::Args;
 use mapfold_coord::events::{event_path, jobs_folder};
 use mapfold_coord::process::Process;
@@ -41,20 +41,20 @@ const MEMBER_THREADS: u32 = 1;
 /// Options about clusters with a scheduler.
 #[derive(Args, Clone, Debug)]
 pub struct YarnArgs {
-    /// Queue of the cluster's scheduler (--target yarn) [default: the cluster's choice]
+    /// Queue of the cluster's scheduler (--target yarn, emr) [default: the cluster's choice]
     #[arg(long, value_name = "QUEUE", help_heading = "Cluster")]
     pub queue: Option<String>,
-    /// Name of the application in the cluster's lists (--target yarn) [default: the job's]
+    /// Name of the application, and of the step, in the cluster's lists (--target yarn, emr) [default: the job's]
     #[arg(long, value_name = "NAME", help_heading = "Cluster")]
     pub name: Option<String>,
-    /// Memory of the coordinator in the application master's container (--target yarn) [default: 512MiB]
+    /// Memory of the coordinator in the application master's container (--target yarn, emr) [default: 512MiB]
     #[arg(long, value_name = "SIZE", help_heading = "Cluster")]
     pub am_memory: Option<MemoryLimit>,
     /// Folder for the job's own files, which all nodes can read (--target yarn) [default: /user/NAME/.mapfold on the
-    /// cluster's file system]
+    /// cluster's file system]; in S3 (--target emr) [default: beside the cluster's logs]
     #[arg(long, value_name = "LOC", help_heading = "Cluster")]
     pub staging: Option<mapfold_store::Loc>,
-    /// Label of the nodes for the application master, or none (--target yarn) [default: ON_DEMAND or CORE, where the
+    /// Label of the nodes for the application master, or none (--target yarn, emr) [default: ON_DEMAND or CORE, where the
     /// cluster has such a label]
     #[arg(long, value_name = "LABEL", help_heading = "Cluster")]
     pub am_node_label: Option<String>,
@@ -100,7 +100,7 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
         Some(id) => id,
         None => JobId::random().map_err(|e| Error::caused(Kind::Job, e))?,
     };
-    if args.watch.job_id.is_some() {
+    if args.watch.job_id.is_some() && !on_emr::is_step() {
         crate::detach::settle();
     }
     args.run_options(name, serde_json::Value::Null)?; // Options that contradict each other are refused here.
@@ -108,7 +108,9 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
     let _ = cancel.on_signals();
     let (stores, site) = (Stores::new(), Site::from_env().map_err(told)?);
     let submitted = submission(args, name, job)?.submit(&stores, &site).map_err(told)?;
-    let log = begin_log(&job, name, &submitted);
+    let log = begin_log(&job, name, ("application", submitted.application.as_str()));
+    log.emit(&JobEvent::Serving { url: submitted.page() });
+    log.tick();
     let quiet = args.quiet || args.json && !says::is_terminal();
     let followed = Follower { submitted: &submitted, cancel: cancel.clone(), quiet, shown: String::new() }.follow();
     drop(log);
@@ -118,7 +120,11 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
     };
     submitted.clean();
     match outcome.filter(|_| app.state != "KILLED") {
-        Some(outcome) => Ok(finish(&job, &submitted, &outcome)),
+        Some(outcome) => {
+            on_emr::leave(&outcome);
+            let logs = format!("yarn logs -applicationId {}", submitted.application);
+            Ok(bring_home(&job, &outcome, &logs))
+        }
         None => Err(without_outcome(&submitted, &app, cancel.signal())),
     }
 }
@@ -145,17 +151,7 @@ fn submission(args: &RunArgs, name: &str, job: JobId) -> Result<Submission> {
 /// input.
 fn arguments(job: &JobId) -> Result<Vec<String>> {
     let mut words = Vec::new();
-    let (args, secrets) = crate::store_args::without_secrets(std::env::args_os().skip(1));
-    if let Some((name, _)) = secrets.first() {
-        let name = name.trim_start_matches("MAPFOLD_STORE__");
-        let what = format!("-D {name} is a secret, and what is said here is seen by everybody on the cluster's nodes");
-        return Err(
-            Error::usage(what).with_remedy("set it where the nodes read it: core-site.xml, or their environment")
-        );
-    }
-    for word in args {
-        let bad = |w: std::ffi::OsString| Error::usage(format!("{} is no UTF-8", w.to_string_lossy()));
-        let word = word.into_string().map_err(bad)?;
+    for word in crate::store_args::public_words("everybody on the cluster's nodes")? {
         if word.starts_with("--job-id=") || word == "--detach" {
             continue;
         }
@@ -171,12 +167,11 @@ fn arguments(job: &JobId) -> Result<Vec<String>> {
 
 /// The job's log on this machine, until the coordinator's own takes its place: `mapfold jobs` and `mapfold kill` know
 /// the launcher by it.
-fn begin_log(job: &JobId, name: &str, submitted: &Submitted) -> EventLog {
+pub(crate) fn begin_log(job: &JobId, name: &str, (what, number): (&str, &str)) -> EventLog {
     let log = EventLog::open(job);
-    let params = BTreeMap::from([("application".to_string(), submitted.application.clone().into())]);
+    let params = BTreeMap::from([(what.to_string(), number.into())]);
     let version = mapfold_coord::events::VERSION;
     log.emit(&JobEvent::JobStarted { id: *job, name: name.to_string(), params, process: Process::here(), version });
-    log.emit(&JobEvent::Serving { url: submitted.page() });
     log.tick();
     log
 }
@@ -251,7 +246,7 @@ impl Follower<'_> {
 }
 
 /// Says what the coordinator said, keeps its log, and gives its exit code.
-fn finish(job: &JobId, submitted: &Submitted, outcome: &Outcome) -> ExitCode {
+pub(crate) fn bring_home(job: &JobId, outcome: &Outcome, logs: &str) -> ExitCode {
     if let Some(path) = event_path(job).filter(|_| !outcome.events.is_empty()) {
         let kept = std::fs::write(path.with_extension("new"), &outcome.events);
         let kept = kept.and_then(|()| std::fs::rename(path.with_extension("new"), &path));
@@ -259,7 +254,7 @@ fn finish(job: &JobId, submitted: &Submitted, outcome: &Outcome) -> ExitCode {
             tracing::warn!("the job's log could not be kept in {}: {e}", path.display());
         }
     }
-    keep_words(job, submitted, outcome);
+    keep_words(job, outcome, logs);
     let _ = std::io::stderr().write_all(&outcome.stderr);
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(&outcome.stdout).and_then(|()| stdout.flush()); // A closed pipe is no error of ours.
@@ -267,9 +262,9 @@ fn finish(job: &JobId, submitted: &Submitted, outcome: &Outcome) -> ExitCode {
 }
 
 /// For `mapfold logs`: what the coordinator said, and where the logs of its members are.
-fn keep_words(job: &JobId, submitted: &Submitted, outcome: &Outcome) {
+fn keep_words(job: &JobId, outcome: &Outcome, logs: &str) {
     let Some(folder) = jobs_folder().map(|folder| folder.join(job.to_string()).join("logs")) else { return };
-    let note = format!("\nlogs of all containers: yarn logs -applicationId {}\n", submitted.application);
+    let note = format!("\nlogs of all containers: {logs}\n");
     let all = [outcome.stderr.as_slice(), note.as_bytes()].concat();
     let kept = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join("coordinator.log"), all));
     if let Err(e) = kept {

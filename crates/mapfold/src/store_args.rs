@@ -3,7 +3,7 @@
 //! The values are taken at once and used when a store first asks for its settings. They never go to another process by
 //! its command line: members get them over their connection, a job left in the background by its environment.
 
-use crate::Result;
+use crate::{Error, Result};
 use mapfold_store::{Secret, Settings};
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -37,7 +37,7 @@ impl StoreArgs {
     pub fn install(&self) -> Result<()> {
         let defines: Vec<&str> = self.define.iter().map(|define| define.0.expose()).collect();
         let told = |e: mapfold_store::StoreError| {
-            crate::Error::usage(e.to_string()).with_remedy("`mapfold config list` shows the names")
+            Error::usage(e.to_string()).with_remedy("`mapfold config list` shows the names")
         };
         Settings::define(&defines).map_err(told)
     }
@@ -63,6 +63,23 @@ pub(crate) fn without_secrets(args: impl Iterator<Item = OsString>) -> (Vec<OsSt
         }
     }
     (kept, secrets)
+}
+
+/// The words of this command line, for a place where others read them.
+///
+/// # Errors
+/// When a secret is among them, or a word is no UTF-8.
+pub(crate) fn public_words(read_by: &str) -> Result<Vec<String>> {
+    let (words, secrets) = without_secrets(std::env::args_os().skip(1));
+    if let Some((name, _)) = secrets.first() {
+        let name = name.trim_start_matches("MAPFOLD_STORE__");
+        let what = format!("-D {name} is a secret, and what is said here is seen by {read_by}");
+        return Err(
+            Error::usage(what).with_remedy("set it where the nodes read it: core-site.xml, or their environment")
+        );
+    }
+    let bad = |w: OsString| Error::usage(format!("{} is no UTF-8", w.to_string_lossy()));
+    words.into_iter().map(|word| word.into_string().map_err(bad)).collect()
 }
 
 #[cfg(test)]

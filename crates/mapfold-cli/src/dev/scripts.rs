@@ -28,6 +28,9 @@ pub const FILES: &[(&str, &str)] = &[
     ("parts/azure.sh", include_str!("../../../../cluster/parts/azure.sh")),
     ("parts/gcs.sh", include_str!("../../../../cluster/parts/gcs.sh")),
     ("parts/ssh.sh", include_str!("../../../../cluster/parts/ssh.sh")),
+    ("emr/server.py", include_str!("../../../../cluster/emr/server.py")),
+    ("emr/requirements.txt", include_str!("../../../../cluster/emr/requirements.txt")),
+    ("parts/emr.sh", include_str!("../../../../cluster/parts/emr.sh")),
     ("parts/postgres.sh", include_str!("../../../../cluster/parts/postgres.sh")),
 ];
 
@@ -118,7 +121,7 @@ mod tests {
     fn every_file_of_the_parts_is_embedded() {
         let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cluster");
         let mut found = vec![cluster.join("part.sh"), cluster.join("lib.sh")];
-        ["parts", "hadoop", "gcs"].iter().for_each(|folder| files(&cluster.join(folder), &mut found));
+        ["parts", "hadoop", "gcs", "emr"].iter().for_each(|folder| files(&cluster.join(folder), &mut found));
         let name = |path: &PathBuf| path.strip_prefix(&cluster).expect("below it").to_string_lossy().into_owned();
         let there: BTreeSet<String> = found.iter().map(name).filter(|n| !n.contains("__pycache__")).collect();
         let embedded: BTreeSet<String> = FILES.iter().map(|(name, _)| (*name).to_owned()).collect();

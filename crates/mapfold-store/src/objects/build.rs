@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredentialProvider};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::multipart::MultipartStore;
@@ -17,8 +17,8 @@ use super::Bucket;
 use crate::settings::is_yes;
 use crate::{Loc, Scheme, Settings, StoreError, StoreOptions};
 
-/// Settings that go to the S3 builder under their own name.
-const S3_PLAIN: [&str; 17] = [
+/// Settings of credentials that go to the S3 builder under their own name.
+const AWS_CREDENTIALS: [&str; 12] = [
     "aws_access_key_id",
     "aws_secret_access_key",
     "aws_session_token",
@@ -31,6 +31,9 @@ const S3_PLAIN: [&str; 17] = [
     "aws_container_credentials_relative_uri",
     "aws_container_credentials_full_uri",
     "aws_container_authorization_token_file",
+];
+/// Other settings that do.
+const S3_PLAIN: [&str; 5] = [
     "aws_unsigned_payload",
     "aws_checksum_algorithm",
     "aws_s3_express",
@@ -122,11 +125,8 @@ fn s3(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, St
         .with_skip_signature(of("aws_skip_signature").is_some_and(is_yes))
         .with_virtual_hosted_style_request(virtual_hosted(settings, bucket))
         .with_request_payer(of("aws_request_payer").is_some_and(|v| v == "requester" || is_yes(v)));
-    for name in S3_PLAIN {
-        if let Some(value) = of(name) {
-            let key: AmazonS3ConfigKey = name.parse().map_err(text)?;
-            builder = builder.with_config(key, value);
-        }
+    for name in AWS_CREDENTIALS.into_iter().chain(S3_PLAIN) {
+        builder = with(builder, name, of(name))?;
     }
     if let Some(region) = of("aws_region") {
         builder = builder.with_region(region);
@@ -138,6 +138,22 @@ fn s3(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, St
     let store = Arc::new(builder.build().map_err(text)?);
     let foreign = endpoint.is_some_and(|url| !url.contains(".amazonaws.com"));
     Ok(Made { store: store.clone(), parts: store.clone(), signer: Some(store), foreign })
+}
+
+/// Who we are to other services of AWS than S3: the same settings, the same sources.
+pub(crate) fn aws_credentials(
+    region: &str,
+    settings: &Settings,
+    options: &StoreOptions,
+) -> Result<AwsCredentialProvider, String> {
+    crate::http::choose_cryptography();
+    without_what_we_lack(settings)?;
+    let plain = AmazonS3Builder::new().with_bucket_name("none").with_region(region);
+    let mut builder = plain.with_retry(retry(options)).with_client_options(client(options, false));
+    for name in AWS_CREDENTIALS {
+        builder = with(builder, name, settings.get(name))?;
+    }
+    Ok(builder.build().map_err(text)?.credentials().clone())
 }
 
 /// Ways to credentials that AWS's own tools have and this program has not: said, not ignored.

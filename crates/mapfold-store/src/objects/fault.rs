@@ -33,6 +33,16 @@ pub(super) fn fault(loc: &Loc, error: &Error) -> StoreError {
 const NO_CREDENTIALS: &str = "no credentials were found in the settings, and no service of this machine gives any; \
     AWS_NO_SIGN_REQUEST=YES (S3), GS_NO_SIGN_REQUEST=YES (GCS) or AZURE_NO_SIGN_REQUEST=YES read public data without";
 
+/// Why credentials cannot be had.
+pub(crate) fn no_credentials(error: &Error) -> String {
+    let why = words(error);
+    // The metadata service under another address, where the settings name one.
+    match without_credentials(&why) || why.contains("/latest/api/token") {
+        true => "no service of this machine gives any".into(),
+        false => why,
+    }
+}
+
 /// Whether asking again may help: anything but a refusal that names its reason.
 pub(super) fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Generic { .. } | Error::JoinError { .. })

@@ -39,6 +39,7 @@ pub(crate) const KEYS: &[Key] = &[
         &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AWS_S3_ENDPOINT", "fs.s3a.endpoint"],
         "S3: URL of another server than Amazon's",
     ),
+    key("aws_endpoint_url_emr", &["AWS_ENDPOINT_URL_EMR"], "EMR: URL of another server than Amazon's"),
     key(
         "aws_https",
         &["AWS_HTTPS", "fs.s3a.connection.ssl.enabled"],
