@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 use mapfold_tests::desk::{Running, wait_until};
+use mapfold_tests::parts::part;
 use mapfold_tests::sshd::Hosts;
 use mapfold_tests::{Desk, Ran, mapfold, program};
 use std::fs;
@@ -249,4 +250,36 @@ fn a_job_on_other_hosts_is_watched_and_stopped_like_any() {
     assert_eq!(ran.code, 1, "{ran}");
     assert!(ran.err.lines().next().unwrap().contains("a harmful split"), "{ran}");
     desk.run("logs mapfold-trial").fine();
+}
+
+/// The launcher alone has the keys of a bucket: the hosts get them with their orders, and not in an environment.
+#[test]
+fn hosts_read_a_bucket_with_the_launchers_keys_which_nobody_sees() {
+    let (Some(hosts), Some(s3)) = (Hosts::two(), part("s3")) else { return };
+    let desk = Desk::new();
+    let line = desk.slow_ndvi();
+    let (scene, there) = (line.split(" --out").next().unwrap(), s3.folder());
+    let files: Vec<&str> = scene.split(' ').filter(|w| w.ends_with(".tif")).collect();
+    desk.start_program(mapfold(), &format!("cp {} {there}/", files.join(" ")), &s3.vars()).wait().fine();
+    let far = files.iter().fold(line.clone(), |line, file| {
+        line.replace(file, &format!("{there}/{}", file.rsplit('/').next().unwrap_or(file)))
+    });
+    let (client, secret) = (hosts.client(), s3.var("AWS_SECRET_ACCESS_KEY"));
+    let mut vars = s3.vars();
+    vars.push(("MAPFOLD_SSH", &client));
+    let run = desk.start_program(mapfold(), &format!("{far} {TARGET}"), &vars);
+    wait_until("some splits", || desk.logged() >= 2);
+    for n in [1, 2] {
+        let all = hosts.processes(n);
+        assert!(all.len() >= 2, "the launcher's end and a member: {all:?}");
+        for (pid, line) in all {
+            let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+            let seen = format!("{line} {}", String::from_utf8_lossy(&environment));
+            assert!(!seen.contains(secret), "process {pid} of host{n} shows the secret");
+        }
+    }
+    run.wait().fine();
+    desk.run(&line.replace("out.tif", "one.tif")).fine();
+    assert!(desk.bytes("out.tif") == desk.bytes("one.tif"), "bytes differ");
+    nothing_is_left(&hosts);
 }

@@ -6,8 +6,8 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 
 use mapfold_coord::{
-    Action, Coordinator, Costs, Event, EventLog, JobEvent, MemberId, PartRecord, Phase, PhaseTimes, Policy, StageId,
-    StageSpec,
+    Action, Coordinator, Costs, Event, EventLog, HostId, JobEvent, MemberId, PartRecord, Phase, PhaseTimes, Policy,
+    SplitId, StageId, StageSpec,
 };
 
 const SPLITS: u32 = 1_000_000;
@@ -15,19 +15,28 @@ const MEMBER: MemberId = MemberId(0);
 const STAGE: StageId = StageId(0);
 
 fn main() -> Result<(), Box<dyn Error>> {
-    machine("ascending", Costs::Uniform)?;
+    machine("ascending", Costs::Uniform, false)?;
+    machine("with three copies each on 100 hosts", Costs::Uniform, true)?;
     let scattered = (0..SPLITS).map(|split| split.wrapping_mul(2_654_435_761) >> 12);
-    machine("longest first", Costs::PerSplit(scattered.collect()))?;
+    machine("longest first", Costs::PerSplit(scattered.collect()), false)?;
     event_log()
 }
 
 /// Lease, grant and register every split, with three counters each.
-fn machine(name: &str, costs: Costs) -> Result<(), Box<dyn Error>> {
+fn machine(name: &str, costs: Costs, hints: bool) -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let spec = StageSpec { costs, ..StageSpec::new(STAGE, SPLITS.into()) };
     let mut coordinator = Coordinator::new(vec![spec], Policy::default())?;
-    let made = start.elapsed();
     let mut out = Vec::new();
+    for first in (0..SPLITS).step_by(1024).filter(|_| hints) {
+        let copies = |split: u32| {
+            (0..3).map(move |copy| HostId((split.wrapping_mul(2_654_435_761) >> 7).wrapping_add(copy * 31) % 100))
+        };
+        let hosts = (first..SPLITS.min(first + 1024)).map(|split| copies(split).collect()).collect();
+        coordinator.handle(Event::Near { stage: STAGE, first: SplitId(first.into()), hosts }, &mut out);
+    }
+    let made = start.elapsed();
+    coordinator.handle(Event::Hosted { member: MEMBER, host: HostId(7) }, &mut out);
     let wish = Event::LeaseWanted { member: MEMBER, stage: STAGE, count: 16 };
     coordinator.handle(wish, &mut out);
     let mut inbox: Vec<Action> = Vec::new();

@@ -7,7 +7,8 @@
 //! 2. An attempt that is late, denied or unknown changes nothing.
 //! 3. Counters and times are those of registered attempts only.
 //! 4. Every event may be repeated, at any time, without effect.
-//! 5. While a split waits that is no suspect, no member that wants one and is to stay goes without.
+//! 5. While a split waits that is no suspect, no member that wants one and is to stay goes without, or not for longer
+//!    than [`Policy::local_wait_ms`].
 //!
 //! A grant dies with its lease: in a lease-only stage an attempt shows only through its
 //! registration, so a lost member's split is simply leased again; in a pipelined stage granted
@@ -19,9 +20,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::entry::LogEntry;
 use crate::error::CoordError;
-use crate::ids::{Attempt, MemberId, Seat, SplitId, StageId};
+use crate::ids::{Attempt, HostId, MemberId, Seat, SplitId, StageId};
 use crate::measure::{Counters, PhaseTimes};
 use crate::message::{Action, Event, Failure, FailureKind, PartRecord};
+use crate::near::Asker;
 use crate::progress::Progress;
 use crate::spec::{OnError, Policy, StageKind, StageSpec};
 use crate::stage::{Lease, Stage};
@@ -31,6 +33,8 @@ use crate::stage::{Lease, Stage};
 pub(crate) struct Wish {
     pub count: u32,
     pub held: u32,
+    /// Since when it has found nothing of its own host.
+    pub lacks_since_ms: Option<u64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -40,6 +44,7 @@ pub(crate) struct Member {
     pub solo: bool,
     /// Its place among those who exchange records in memory.
     pub seat: Option<Seat>,
+    pub host: Option<HostId>,
     pub wishes: BTreeMap<StageId, Wish>,
 }
 
@@ -132,6 +137,8 @@ impl Coordinator {
         match event {
             Event::Joined { member, solo } => self.members.entry(member).or_default().solo = solo,
             Event::Seated { member, seat } => self.members.entry(member).or_default().seat = Some(seat),
+            Event::Hosted { member, host } => self.members.entry(member).or_default().host = Some(host),
+            Event::Near { stage, first, hosts } => self.hint(stage, first, hosts, out),
             Event::Crashed { member, splits, failure } => self.crashed(member, &splits, &failure, out),
             Event::Heartbeat { at_ms, .. } => self.now_ms = self.now_ms.max(at_ms),
             Event::LeaseWanted { member, stage, count } => self.wish(member, stage, count, out),
@@ -254,23 +261,33 @@ impl Coordinator {
         if self.retiring.contains(&member) {
             return;
         }
-        let (now_ms, patience) = (self.now_ms, self.policy.speculate_after_ms);
-        let known = self.members.get_mut(&member).and_then(|m| Some((m.solo, m.seat, m.wishes.get_mut(&stage)?)));
-        let (Some((solo, seat, wish)), Some(table)) = (known, self.stages.get_mut(&stage)) else {
-            return;
-        };
-        while wish.held < wish.count && !self.failed {
-            let next = match solo {
-                true if wish.held > 0 => None,
-                true => table.lease_suspect(member, now_ms),
-                false => table
-                    .lease(member, seat, now_ms)
-                    .or_else(|| patience.and_then(|age_ms| table.speculate(member, now_ms, age_ms))),
-            };
-            let Some((split, attempt)) = next else { return };
-            wish.held += 1;
+        while !self.failed && self.is_hungry(member, stage) {
+            let Some((split, attempt)) = self.next_lease(member, stage) else { return };
+            if let Some(wish) = self.members.get_mut(&member).and_then(|m| m.wishes.get_mut(&stage)) {
+                wish.held += 1;
+            }
             out.push(Action::Lease { member, stage, split, attempt });
         }
+    }
+
+    fn is_hungry(&self, member: MemberId, stage: StageId) -> bool {
+        let wish = self.members.get(&member).and_then(|m| m.wishes.get(&stage));
+        wish.is_some_and(|wish| wish.held < wish.count)
+    }
+
+    fn next_lease(&mut self, member: MemberId, stage: StageId) -> Option<(SplitId, Attempt)> {
+        let (now_ms, patience) = (self.now_ms, self.policy.speculate_after_ms);
+        let far = self.may_go_far(member, stage);
+        let known = self.members.get_mut(&member)?;
+        let (solo, seat, host) = (known.solo, known.seat, known.host);
+        let (wish, table) = (known.wishes.get_mut(&stage)?, self.stages.get_mut(&stage)?);
+        if solo {
+            return if wish.held > 0 { None } else { table.lease_suspect(member, now_ms) };
+        }
+        let next = table.lease(Asker { member, host, far }, seat, now_ms);
+        let is_local = next.is_some_and(|(split, _)| host.is_some_and(|h| table.near.hosts(split).contains(&h)));
+        wish.lacks_since_ms = if is_local { None } else { wish.lacks_since_ms.or(Some(now_ms)) };
+        next.or_else(|| patience.and_then(|age_ms| table.speculate(member, now_ms, age_ms)))
     }
 
     /// Gives every member leases up to what it wants: after splits have become free.
@@ -337,6 +354,7 @@ impl Coordinator {
             None => return out.push(deny),
         }
         let over = table.register(split, attempt, &record);
+        table.near.count(split, self.members.get(&member).and_then(|known| known.host));
         out.push(Action::Accepted { member, stage, split, attempt });
         if table.kind.logged() {
             let generation = table.generation;
@@ -437,6 +455,7 @@ fn member_of(event: &Event) -> Option<MemberId> {
     match event {
         Event::Joined { member, .. }
         | Event::Seated { member, .. }
+        | Event::Hosted { member, .. }
         | Event::LeaseWanted { member, .. }
         | Event::Heartbeat { member, .. }
         | Event::GrantWanted { member, .. }

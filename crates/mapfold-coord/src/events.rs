@@ -21,6 +21,7 @@ use crate::error::CoordError;
 use crate::ids::{Attempt, Generation, JobId, MemberId, SplitId, StageId};
 use crate::measure::{Counters, PhaseTimes};
 use crate::message::Failure;
+use crate::near::Placed;
 use crate::process::Process;
 
 /// Lines about single splits that one log holds, failures not counted.
@@ -128,6 +129,11 @@ pub enum JobEvent {
     MembersUsed {
         /// One entry a member, lost ones included.
         members: Vec<MemberUse>,
+    },
+    /// Where splits were worked on, as far as it is known which hosts hold what they read.
+    SplitsPlaced {
+        /// So far, in all.
+        placed: Placed,
     },
     /// A stage is known.
     StagePlanned {

@@ -24,6 +24,10 @@ pub struct Attempt(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct MemberId(pub u32);
 
+/// A host, as the coordinator's shell numbers them. What makes two names one host is its business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct HostId(pub u32);
+
 /// A stage of the job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct StageId(pub u32);
@@ -59,7 +63,7 @@ macro_rules! display_number {
         }
     )*};
 }
-display_number!(SplitId, Attempt, MemberId, StageId, Generation);
+display_number!(SplitId, Attempt, MemberId, HostId, StageId, Generation);
 
 /// The random name of a job, 32 hexadecimal digits when printed.
 ///

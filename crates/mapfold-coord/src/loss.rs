@@ -19,7 +19,7 @@ impl Coordinator {
         }
         self.lose_silent_members(out);
         self.expire_leases(out);
-        if self.policy.speculate_after_ms.is_some() {
+        if self.policy.speculate_after_ms.is_some() || self.policy.local_wait_ms > 0 {
             for stage in self.open_stages() {
                 self.fill_all(stage, out);
             }

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::entry::LogEntry;
-use crate::ids::{Attempt, Generation, MemberId, Seat, SplitId, StageId};
+use crate::ids::{Attempt, Generation, HostId, MemberId, Seat, SplitId, StageId};
 use crate::measure::{Counters, PhaseTimes};
 use crate::spec::StageSpec;
 
@@ -114,6 +114,22 @@ pub enum Event {
         member: MemberId,
         /// Where.
         seat: Seat,
+    },
+    /// The member runs on this host: it gets first what that holds ([`Event::Near`]).
+    Hosted {
+        /// Who.
+        member: MemberId,
+        /// Where.
+        host: HostId,
+    },
+    /// Which hosts hold what splits read, as far as is known. May come late, piece by piece, or never.
+    Near {
+        /// Of which stage.
+        stage: StageId,
+        /// The first of the splits that are told of.
+        first: SplitId,
+        /// The hosts of each; none where nobody knows.
+        hosts: Vec<Vec<HostId>>,
     },
     /// The member wants to **hold** up to `count` unfinished leases of a stage, from now on:
     /// whenever it holds fewer it is given more without asking. A level, not an increment, so

@@ -125,6 +125,8 @@ pub struct Policy {
     pub kill_overdue: bool,
     /// A lease older than this is given to a second, idle member as well. `None`: never.
     pub speculate_after_ms: Option<u64>,
+    /// A member that has done all that its own host holds waits so long before it takes what other hosts hold.
+    pub local_wait_ms: u64,
     /// Deaths of a solo member with a split, alone, after which that split has failed for good.
     pub solo_deaths: u32,
     /// Generations of a pipelined group before the job fails.
@@ -145,6 +147,7 @@ impl Default for Policy {
             lease_ms: None,
             kill_overdue: false,
             speculate_after_ms: None,
+            local_wait_ms: 0,
             solo_deaths: 2,
             max_generations: 4,
             grants: true,
@@ -153,10 +156,12 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// For members on other machines: lost after 30 s of silence, speculation after 60 s.
+    /// For members on other machines: lost after 30 s of silence, speculation after 60 s, what other hosts hold after
+    /// half a second.
     #[must_use]
     pub fn cluster() -> Policy {
-        Policy { lost_after_ms: Some(30_000), speculate_after_ms: Some(60_000), ..Policy::default() }
+        let (lost_after_ms, speculate_after_ms) = (Some(30_000), Some(60_000));
+        Policy { lost_after_ms, speculate_after_ms, local_wait_ms: 500, ..Policy::default() }
     }
 
     /// Failures of this kind after which a split has failed for good.

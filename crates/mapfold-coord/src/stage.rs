@@ -1,6 +1,6 @@
 //! The split table of one stage: which splits wait, fly, are done.
 //!
-//! One byte per split (five more where costs are given), and a map entry only for splits that are in
+//! One byte per split (five more where costs are given, some twelve to thirty where hints are), and a map entry only for splits that are in
 //! flight or needed more than one attempt: 10^6 splits cost a megabyte. It keeps the table
 //! consistent and knows nothing of members' wishes, policies or messages.
 
@@ -11,6 +11,7 @@ use crate::error::CoordError;
 use crate::ids::{Attempt, Generation, MemberId, Seat, SplitId, StageId};
 use crate::measure::{Counters, PhaseTimes};
 use crate::message::PartRecord;
+use crate::near::{Asker, Near};
 use crate::spec::{Costs, StageKind, StageSpec};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,8 +63,14 @@ pub(crate) struct Stage {
     /// Partitions go to the seats that own them: a cursor for each seat.
     owned: bool,
     cursors: BTreeMap<u32, u64>,
+    /// The same for splits without hints, where others have some.
+    pub plain: u64,
     /// Splits that wait again, best first: (rank by cost, split).
     again: BinaryHeap<Reverse<(u32, u64)>>,
+    /// The same of splits that have hints: only who goes far looks here.
+    again_far: BinaryHeap<Reverse<(u32, u64)>>,
+    /// Which splits are best worked on where.
+    pub near: Near,
     flights: HashMap<u64, Vec<Lease>>,
     tries: HashMap<u64, Tries>,
     /// First attempt number of this generation, and the highest given out so far.
@@ -105,7 +112,10 @@ impl Stage {
             cursor: 0,
             owned: spec.owned,
             cursors: BTreeMap::new(),
+            plain: 0,
             again: BinaryHeap::new(),
+            again_far: BinaryHeap::new(),
+            near: Near::default(),
             flights: HashMap::new(),
             tries: HashMap::new(),
             base: 0,
@@ -171,8 +181,22 @@ impl Stage {
         self.splits - self.done - self.skipped - self.in_flight()
     }
 
-    fn next_waiting(&mut self) -> Option<SplitId> {
+    /// The next split that waits again and has no hint.
+    pub(crate) fn next_again(&mut self) -> Option<SplitId> {
         while let Some(Reverse((_, split))) = self.again.pop() {
+            if self.is_free(SplitId(split)) {
+                return Some(SplitId(split));
+            }
+        }
+        None
+    }
+
+    /// The next split that waits, whatever hints say.
+    pub(crate) fn next_waiting(&mut self) -> Option<SplitId> {
+        if let Some(split) = self.next_again() {
+            return Some(split);
+        }
+        while let Some(Reverse((_, split))) = self.again_far.pop() {
             if self.is_free(SplitId(split)) {
                 return Some(SplitId(split));
             }
@@ -188,7 +212,7 @@ impl Stage {
     }
 
     /// The split at a place of the order in which they are leased.
-    fn ordered(&self, at: u64) -> SplitId {
+    pub(crate) fn ordered(&self, at: u64) -> SplitId {
         SplitId(self.order.get(at as usize).map_or(at, |s| u64::from(*s)))
     }
 
@@ -207,7 +231,7 @@ impl Stage {
         (cursor < self.splits).then(|| self.ordered(cursor))
     }
 
-    fn is_free(&self, split: SplitId) -> bool {
+    pub(crate) fn is_free(&self, split: SplitId) -> bool {
         self.state(split) == State::Waiting && !self.suspects.contains_key(&split.0)
     }
 
@@ -243,10 +267,10 @@ impl Stage {
     }
 
     /// Leases the next waiting split.
-    pub fn lease(&mut self, member: MemberId, seat: Option<Seat>, now_ms: u64) -> Option<(SplitId, Attempt)> {
-        let split = if self.owned { self.next_owned(seat?)? } else { self.next_waiting()? };
+    pub fn lease(&mut self, who: Asker, seat: Option<Seat>, now_ms: u64) -> Option<(SplitId, Attempt)> {
+        let split = if self.owned { self.next_owned(seat?)? } else { self.next_for(who)? };
         self.set(split, State::InFlight);
-        Some((split, self.add_lease(split, member, now_ms)))
+        Some((split, self.add_lease(split, who.member, now_ms)))
     }
 
     /// Leases a split once more that one other member has held for `age_ms` or longer.
@@ -367,7 +391,12 @@ impl Stage {
 
     pub fn requeue(&mut self, split: SplitId) {
         self.set(split, State::Waiting);
-        self.again.push(Reverse((u32::MAX - self.cost(split), split.0)));
+        let ranked = Reverse((u32::MAX - self.cost(split), split.0));
+        if self.near.hosts(split).is_empty() {
+            return self.again.push(ranked);
+        }
+        self.near.again(split);
+        self.again_far.push(ranked);
     }
 
     /// All leases that `wanted` picks, in ascending order of split and attempt.
@@ -390,8 +419,10 @@ impl Stage {
         self.flights.clear();
         self.tries.clear();
         self.again.clear();
+        self.again_far.clear();
+        self.near.restart();
         self.suspects.clear();
-        (self.cursor, self.calm_until_ms) = (0, 0);
+        (self.cursor, self.plain, self.calm_until_ms) = (0, 0, 0);
         self.cursors.clear();
         (self.done, self.skipped, self.cost_done) = (0, 0, 0);
         self.counters = Counters::default();

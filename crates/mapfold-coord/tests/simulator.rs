@@ -20,14 +20,15 @@ fn policy() -> Policy {
         speculate_after_ms: Some(150),
         max_generations: 1_000,
         solo_deaths: 1_000,
+        local_wait_ms: 100,
         ..Policy::default()
     }
 }
 
-fn run_all(kind: StageKind, seats: bool) -> Seen {
+fn run_all(kind: StageKind, seats: bool, hints: bool) -> Seen {
     let mut seen = Seen::default();
     for seed in 0..SEEDS {
-        match run(&Setup { seed, policy: policy(), kind, seats, watch_grants: true }) {
+        match run(&Setup { seed, policy: policy(), kind, seats, hints, watch_grants: true }) {
             Ok(more) => seen.add(&more),
             Err(fault) => panic!("seed {seed}: {fault}"),
         }
@@ -37,20 +38,29 @@ fn run_all(kind: StageKind, seats: bool) -> Seen {
 
 #[test]
 fn every_split_counts_exactly_once_whatever_happens() {
-    let seen = run_all(StageKind::LeaseOnly, false);
+    let seen = run_all(StageKind::LeaseOnly, false, false);
     let least = seen.denied.min(seen.revoked).min(seen.retried).min(seen.lost);
     assert!(least > SEEDS && seen.retired > SEEDS / 2, "a tame schedule proves nothing: {seen:?}");
 }
 
 #[test]
 fn a_pipelined_stage_counts_one_generation_only() {
-    let seen = run_all(StageKind::PipelinedReduce { group: 0 }, false);
+    let seen = run_all(StageKind::PipelinedReduce { group: 0 }, false, false);
     assert!(seen.restarts > SEEDS, "a tame schedule proves nothing: {seen:?}");
 }
 
 #[test]
+fn hints_change_who_works_on_what_and_nothing_that_is_registered() {
+    for kind in [StageKind::LeaseOnly, StageKind::PipelinedReduce { group: 0 }] {
+        let seen = run_all(kind, false, true);
+        let least = seen.denied.min(seen.revoked).min(seen.retried).min(seen.lost);
+        assert!(least > SEEDS / 2, "a tame schedule proves nothing: {seen:?}");
+    }
+}
+
+#[test]
 fn members_in_seats_are_lost_together_and_each_gets_only_what_it_owns() {
-    let seen = run_all(StageKind::PipelinedReduce { group: 0 }, true);
+    let seen = run_all(StageKind::PipelinedReduce { group: 0 }, true, false);
     assert!(seen.restarts > SEEDS / 2 && seen.lost > 4 * seen.restarts / 2, "too tame: {seen:?}");
 }
 
@@ -59,7 +69,7 @@ fn control_without_grants_the_same_check_fails() {
     let policy = Policy { grants: false, ..policy() };
     let failed = (0..SEEDS).filter(|seed| {
         let (policy, kind) = (policy.clone(), StageKind::LeaseOnly);
-        run(&Setup { seed: *seed, policy, kind, seats: false, watch_grants: false }).is_err()
+        run(&Setup { seed: *seed, policy, kind, seats: false, hints: false, watch_grants: false }).is_err()
     });
     let failed = failed.count() as u64;
     assert!(failed > SEEDS / 2, "the check saw a double count in {failed} of {SEEDS} runs only");
@@ -67,7 +77,8 @@ fn control_without_grants_the_same_check_fails() {
 
 #[test]
 fn the_same_seed_gives_the_same_run() {
-    let setup = Setup { seed: 7, policy: policy(), kind: StageKind::LeaseOnly, seats: false, watch_grants: true };
+    let setup =
+        Setup { seed: 7, policy: policy(), kind: StageKind::LeaseOnly, seats: false, hints: true, watch_grants: true };
     assert_eq!(run(&setup), run(&setup));
     assert!(run(&setup).is_ok());
 }

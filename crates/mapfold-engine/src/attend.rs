@@ -8,6 +8,7 @@ use crate::link::{Control, Mail, Post, Said, Vitals};
 use crate::measure;
 use crate::member::{Member, Postbox};
 use crate::mesh;
+use crate::near;
 use crate::orders::{Orders, Place};
 use crate::worker;
 use mapfold_coord::JobId;
@@ -124,6 +125,7 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
     let member = member.with_flight(line.own.flight.as_deref()).with_durable(seat.is_none()).with_mesh(seat);
     let member = Arc::new(member);
     let here = line.conn.here().map_err(|e| Error::caused(Kind::Job, e))?.ip();
+    control.say(Said::Hosted { names: near::own_names(here) });
     let [postbox] = boxes.as_slice() else { return Err(Error::job("a member process has one worker")) };
     let (meet, meeting) = channel();
     hear_all(line.reader, (postbox.clone(), meet), control.clone());

@@ -28,6 +28,7 @@ mod link;
 mod measure;
 mod member;
 pub mod mesh;
+mod near;
 mod options;
 mod orders;
 mod outcome;

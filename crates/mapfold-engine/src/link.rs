@@ -50,6 +50,11 @@ pub struct Made {
 pub enum Said {
     /// It is there.
     Joined,
+    /// Where it runs: the names and addresses of its host, as far as it knows them.
+    Hosted {
+        /// In any order.
+        names: Vec<String>,
+    },
     /// It wants so many leases of a stage at a time.
     LeaseWanted {
         /// The stage.

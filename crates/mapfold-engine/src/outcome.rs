@@ -2,7 +2,7 @@
 
 use crate::Usage;
 use mapfold_coord::events::MemberUse;
-use mapfold_coord::{Counters, JobId, PhaseTimes};
+use mapfold_coord::{Counters, JobId, PhaseTimes, Placed};
 use mapfold_plan::Reported;
 use mapfold_store::Loc;
 
@@ -33,6 +33,8 @@ pub struct RunOutcome {
     pub bytes_written: u64,
     /// Bytes of records that went through files, sorted runs included.
     pub bytes_spilled: u64,
+    /// Where splits were worked on, as far as it is known which hosts hold what they read.
+    pub placed: Placed,
     /// What the user should know.
     pub warnings: Vec<String>,
     /// What each member process used; empty when the workers were in this process.

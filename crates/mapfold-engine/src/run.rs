@@ -18,7 +18,7 @@ use crate::shell::{Here, Places, Roles, Shell};
 use crate::sides::SideTable;
 use crate::streams::Streams;
 use crate::worker;
-use crate::{guard, measure, space};
+use crate::{guard, measure, near, space};
 use mapfold_coord::events::{self, MemberUse, Outcome};
 use mapfold_coord::process::Process;
 use mapfold_coord::{Coordinator, Costs, Earlier, JobEvent, JobId, MemberId, Policy, SplitId, StageId, StageSpec};
@@ -33,6 +33,8 @@ use std::time::{Duration, Instant};
 
 /// How often counters and what members have used are told, at the begin.
 const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long a member that has done all of its own host leaves the rest to the hosts that hold it.
+const LOCAL_WAIT_MS: u64 = 500;
 
 /// Runs a plan to its end: outputs visible and whole, or an error and nothing visible.
 ///
@@ -235,6 +237,7 @@ impl<'a> Run<'a> {
         let alone = apart && self.opts.scratch.is_none();
         let scratch = if alone { String::new() } else { self.scratch.path().to_string_lossy().into_owned() };
         let orders = Orders { scratch, apart, ..self.orders() };
+        near::look_up(self.plan, &self.shell);
         let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, orders, (size, together));
         let hall = hall.inspect_err(|_| crew.stop())?;
         while !self.shell.is_over() {
@@ -246,6 +249,7 @@ impl<'a> Run<'a> {
         hall.close();
         self.replaced = hall.died();
         self.tick(None);
+        self.tell_placed();
         Ok(())
     }
 
@@ -306,6 +310,15 @@ impl<'a> Run<'a> {
             members.push(self.own_use());
         }
         events.emit(&JobEvent::MembersUsed { members });
+        self.tell_placed();
+    }
+
+    /// Where splits were worked on, where there is anything to say.
+    fn tell_placed(&self) {
+        let placed = self.shell.placed();
+        if placed.all() > 0 {
+            self.opts.events.emit(&JobEvent::SplitsPlaced { placed });
+        }
     }
 
     /// What this process has used, where it does the work itself.
@@ -395,6 +408,7 @@ impl<'a> Run<'a> {
             predicted_peak_bytes: self.memory.iter().map(|m| m.peak).max().unwrap_or(0),
             bytes_read: self.plan.stores().counters().bytes_read + members.iter().map(|m| m.bytes_read).sum::<u64>(),
             bytes_spilled: self.spilled + members.iter().map(|m| m.bytes_spilled).sum::<u64>(),
+            placed: self.shell.placed(),
             warnings: self.plan.warnings(),
             members,
             replaced: self.replaced,
@@ -439,7 +453,7 @@ fn shell(opts: &RunOptions, stages: &[StageRun], specs: Vec<StageSpec>) -> Resul
             let speculate_after_ms = Some(opts.speculate_after_ms);
             let base = Policy { lost_after_ms, lease_ms, speculate_after_ms, ..Policy::default() };
             // A process may be killed for reasons that are not the job's: more often than else would be worth it.
-            Policy { kill_overdue: true, max_generations: 10, ..base }
+            Policy { kill_overdue: true, max_generations: 10, local_wait_ms: LOCAL_WAIT_MS, ..base }
         }
         None => Policy::default(),
     };

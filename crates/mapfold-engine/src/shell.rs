@@ -8,11 +8,12 @@ use crate::failure::{Failed, with_log};
 use crate::groups::Role;
 use crate::link::{At, Cause, Control, Made, Mail, Post, Said, Vitals, unpack};
 use crate::measure::Moment;
+use crate::near::Hosts;
 use crate::rounds::{After, RoundTable};
 use crate::sides::SideTable;
 use crate::streams::{Placed, Streams};
 use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId};
-use mapfold_coord::{Attempt, Counters, JobId, PartRecord, PhaseTimes, Seat, SplitId, StageId};
+use mapfold_coord::{Attempt, Counters, HostId, JobId, PartRecord, PhaseTimes, Seat, SplitId, StageId};
 use mapfold_plan::Error;
 use mapfold_plan::exchange::Stored;
 use mapfold_plan::explain::bytes;
@@ -44,6 +45,7 @@ struct Inner {
     /// Members that were not wanted any more and have gone.
     left: BTreeSet<MemberId>,
     seats: BTreeMap<MemberId, Seat>,
+    hosts: Hosts,
     vitals: BTreeMap<MemberId, Vitals>,
     /// The job's name, where `mapfold split` finds it.
     job: Option<JobId>,
@@ -96,6 +98,7 @@ impl Shell {
             solos: BTreeSet::new(),
             left: BTreeSet::new(),
             seats: BTreeMap::new(),
+            hosts: Hosts::default(),
             vitals: BTreeMap::new(),
             job: None,
             streams,
@@ -169,6 +172,16 @@ impl Shell {
         self.lock().seats.insert(member, seat);
     }
 
+    /// The number of a host that has one of these names; nothing when none of them says anything.
+    pub fn host(&self, names: &[String]) -> Option<HostId> {
+        self.lock().hosts.of(names)
+    }
+
+    /// Where splits were worked on, as far as it is known which hosts hold what they read.
+    pub fn placed(&self) -> mapfold_coord::Placed {
+        self.lock().coord.placed()
+    }
+
     /// Whether a stage is a side of an exchange.
     pub fn exchanges(&self, stage: StageId) -> bool {
         (self.roles)(stage) != Role::default()
@@ -186,6 +199,10 @@ impl Shell {
                 let (solo, seat) = self.lock().arrived(member);
                 self.tell(Event::Joined { member, solo });
                 seat.into_iter().for_each(|seat| self.tell(Event::Seated { member, seat }));
+            }
+            Said::Hosted { names } => {
+                let host = self.host(&names);
+                host.into_iter().for_each(|host| self.tell(Event::Hosted { member, host }));
             }
             Said::AtMesh { .. } => {} // For whoever brings the group together.
             Said::Broken { error } => self.fail(Failed::of_output(error)),

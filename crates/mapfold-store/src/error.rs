@@ -179,7 +179,7 @@ impl StoreError {
         Some(match self {
             StoreError::NotFound { .. } => "check the spelling, and that the file is there",
             StoreError::Denied { loc, .. } if REMOTE.iter().any(|scheme| loc.starts_with(scheme)) => {
-                "check whose credentials are used (`mapfold config show --origin`) and what they may do"
+                "check whose credentials are used (`mapfold config show --origin`), what they may do, and until when"
             }
             StoreError::Settings { .. } => "`mapfold config show --origin` lists each setting and where it comes from",
             StoreError::Denied { .. } => "check the permissions (for a signed URL: it may have expired)",

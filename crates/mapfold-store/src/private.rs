@@ -1,7 +1,8 @@
 //! Files and folders for their owner only: secrets on their way to another process.
 
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::io::{Error, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::Path;
 
 use bytes::Bytes;
 
@@ -11,6 +12,19 @@ use crate::{Loc, Scheme, StoreError, Stores};
 /// What only the owner may do with a folder, and with a file.
 const FOLDER: u32 = 0o700;
 const FILE: u32 = 0o600;
+
+/// A file of this machine that only its owner, this user, can read.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Error> {
+    let mut file = std::fs::File::open(path)?;
+    // Asked of the open file, not of its name: nobody can swap it in between.
+    let meta = file.metadata()?;
+    if !meta.is_file() || meta.mode() & 0o077 != 0 || meta.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Error::other("it is no file that only this user can read"));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 impl Stores {
     /// Makes a folder that only its owner can enter, and the folders above it that are missing. A store without

@@ -3,6 +3,8 @@
 //!
 //! Sizes are binary (KiB, MiB) because limits are given so; decimal separators are points, groups are commas.
 
+use mapfold_coord::Placed;
+
 const KIB: f64 = 1024.0;
 
 /// A size: `0 B`, `812 B`, `1.5 KiB`, `96.0 MiB`.
@@ -70,6 +72,31 @@ pub fn count(n: u64) -> String {
         out.push(d);
     }
     out
+}
+
+/// Where splits were worked on: `95 of 100 splits on a host that holds what they read (95 %), 5 elsewhere`. Nothing where
+/// no host is known to hold anything.
+///
+/// ```
+/// use mapfold_coord::Placed;
+/// let placed = Placed { local: 19, remote: 1, anywhere: 0 };
+/// let told = "19 of 20 splits on a host that holds what they read (95 %), 1 on another";
+/// assert_eq!(mapfold_watch::human::placed(&placed).as_deref(), Some(told));
+/// ```
+pub fn placed(placed: &Placed) -> Option<String> {
+    let all = placed.all();
+    if all == 0 {
+        return None;
+    }
+    let percent = 100.0 * placed.local as f64 / all as f64;
+    let (local, all) = (count(placed.local), count(all));
+    let mut told = format!("{local} of {all} splits on a host that holds what they read ({percent:.0} %)");
+    for (n, where_to) in [(placed.remote, "on another"), (placed.anywhere, "of which no host is known")] {
+        if n > 0 {
+            told += &format!(", {} {where_to}", count(n));
+        }
+    }
+    Some(told)
 }
 
 /// A rate with three significant digits and its unit: `51.2 MPix/s`, `0.4 splits/s`.

@@ -41,6 +41,7 @@ pub fn job(view: &JobView) -> Value {
             "in_flight": view.in_flight(None),
             "skipped": view.skipped(),
         },
+        "splits_placed": view.placed,
         "failed_attempts": view.failed,
         "members_lost": view.members.values().filter(|m| m.lost.is_some()).count(),
         "bytes_read": view.bytes_in(),

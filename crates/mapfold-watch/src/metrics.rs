@@ -56,6 +56,11 @@ pub fn text(view: &JobView) -> String {
     page.one("mapfold_memory_predicted_bytes", "gauge", "Peak of the hungriest process, as planned.", predicted);
     let limit = planned.map(|p| p.limit_bytes as f64);
     page.one("mapfold_memory_limit_bytes", "gauge", "Limit of each process.", limit);
+    page.family("mapfold_splits_placed_total", "counter", "Splits by whether their host holds what they read.");
+    for (place, n) in [("local", view.placed.local), ("remote", view.placed.remote), ("anywhere", view.placed.anywhere)]
+    {
+        page.value("mapfold_splits_placed_total", &[("place", place)], n as f64);
+    }
     stages(&mut page, view);
     members(&mut page, view);
     page.family("mapfold_counter_total", "counter", "Counters of the job, of registered splits only.");

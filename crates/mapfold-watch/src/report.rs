@@ -6,7 +6,7 @@
 
 use crate::Skew;
 use mapfold_coord::events::Outcome;
-use mapfold_coord::{Counters, Failure, JobEvent, Phase, PhaseTimes, StageId};
+use mapfold_coord::{Counters, Failure, JobEvent, Phase, PhaseTimes, Placed, StageId};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -43,6 +43,9 @@ pub struct RunReport {
     /// Bytes of records that went through files.
     #[serde(default)]
     pub bytes_spilled: u64,
+    /// Where splits were worked on, as far as it is known which hosts hold what they read.
+    #[serde(default)]
+    pub splits_placed: Placed,
     /// Memory of the hungriest worker.
     pub memory: MemoryReport,
     /// One line each.
@@ -137,6 +140,7 @@ impl RunReport {
             outputs: Vec::new(),
             counters: Counters::default(),
             bytes_spilled: 0,
+            splits_placed: Placed::default(),
             memory: MemoryReport::default(),
             warnings: Vec::new(),
             failure: None,
@@ -179,6 +183,7 @@ impl RunReport {
             }
             JobEvent::StageDone { stage, seconds } => self.stage(*stage).wall_seconds = Some(*seconds),
             JobEvent::Counters { counters } => self.counters.clone_from(counters),
+            JobEvent::SplitsPlaced { placed } => self.splits_placed = *placed,
             JobEvent::JobEnded { .. } => self.ended(event),
             _ => {}
         }

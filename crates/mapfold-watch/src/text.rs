@@ -10,6 +10,8 @@ impl RunReport {
         let mut lines = vec![self.headline(colour)];
         lines.extend(section("stages", self.stage_lines(), colour));
         lines.extend(section("times of splits", self.skew_lines(), colour));
+        let places = human::placed(&self.splits_placed).map(|line| format!("  {line}"));
+        lines.extend(section("places", places.into_iter().collect(), colour));
         lines.extend(section("outputs", self.output_lines(), colour));
         lines.extend(section("counters", self.counter_lines(), colour));
         lines.extend(section("memory", self.memory_line().into_iter().collect(), colour));

@@ -7,7 +7,7 @@
 use crate::{Meter, Spread};
 use mapfold_coord::events::{MemberUse, Outcome};
 use mapfold_coord::process::{Alive, Process};
-use mapfold_coord::{Attempt, Counters, Failure, JobEvent, MemberId, Phase, PhaseTimes, SplitId, StageId};
+use mapfold_coord::{Attempt, Counters, Failure, JobEvent, MemberId, Phase, PhaseTimes, Placed, SplitId, StageId};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
@@ -47,6 +47,8 @@ pub struct JobView {
     pub failed: u64,
     /// Counters of registered splits, as told last.
     pub counters: Counters,
+    /// Where splits were worked on, of those that some hosts hold.
+    pub placed: Placed,
     /// How it ended.
     pub ended: Option<Ended>,
     /// When the user last asked for another number of members, and for how many.
@@ -245,6 +247,7 @@ impl JobView {
             }
             JobEvent::Serving { url } => self.url = Some(url.clone()),
             JobEvent::Counters { counters } => self.counters.clone_from(counters),
+            JobEvent::SplitsPlaced { placed } => self.placed = *placed,
             JobEvent::Reported { report } => self.report = Some(report.clone()),
             JobEvent::JobEnded { .. } => self.job_ended(at_ms, event),
             JobEvent::Unknown => self.unread += 1,

@@ -3,7 +3,7 @@
 //! File names, causes and log lines come from anywhere: control characters in them are shown, never obeyed ([`clean`]).
 //! The width of a line is the terminal's business.
 
-use crate::human::{bytes, count, seconds};
+use crate::human::{bytes, count, placed, seconds};
 use crate::shelf::short;
 use crate::view::{Failed, JobState, JobView, MemberView};
 use crate::{Align, RunReport, Style, Table};
@@ -127,6 +127,9 @@ fn progress(view: &JobView, state: JobState, now: u64, facts: &mut Table) {
         moved += &format!(", spilled {}", bytes(view.bytes_spilled()));
     }
     facts.row(["bytes", &moved]);
+    if let Some(places) = placed(&view.placed) {
+        facts.row(["places", &places]);
+    }
     facts.row(["memory", &memory(view)]);
     facts.row(["output", &clean(&outputs(view))]);
 }

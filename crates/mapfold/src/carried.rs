@@ -103,10 +103,15 @@ fn by_ssh(args: &RunArgs, hosts: &[SshHost], logs: &Path, token: &Token) -> Resu
     Ok(Aboard { carrier: Box::new(ssh), meeting, room })
 }
 
-/// The environment of members on other hosts.
+/// The environment of members on other hosts. Secrets of stores are not in it: members get those with their orders.
 fn passed_on() -> Vec<(String, String)> {
     let vars = std::env::vars().filter(|(name, _)| PASSED_ON.iter().any(|begin| name.starts_with(begin)));
-    vars.filter(|(name, _)| name != "MAPFOLD_SSH").collect()
+    vars.filter(|(name, _)| is_for_others(name)).collect()
+}
+
+/// How this machine reaches others, and what it is called itself, is its own.
+fn is_for_others(name: &str) -> bool {
+    !matches!(name, "MAPFOLD_SSH" | "MAPFOLD_HOST") && !mapfold_store::Settings::is_secret_variable(name)
 }
 
 /// An error of a carrier, with its remedy.

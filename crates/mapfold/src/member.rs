@@ -16,8 +16,8 @@ use std::process::ExitCode;
 /// Does a member's work when this program was started as one, and runs one split when it was started for that; `None`
 /// when it was not.
 pub fn attend_if_called(jobs: &[Builtin]) -> Option<ExitCode> {
-    if let Err(e) = Yarn::enter() {
-        return Some(says::print_error(&on_yarn::told(e), false));
+    if let Err(e) = Yarn::enter().map_err(on_yarn::told).and_then(|()| on_yarn::take_settings()) {
+        return Some(says::print_error(&e, false));
     }
     let mut args = std::env::args_os().skip(1);
     let first = args.next()?;

@@ -15,7 +15,7 @@ use mapfold_engine::{Cancel, Meeting, MemoryLimit, RunOptions};
 use mapfold_launch::Room;
 use mapfold_launch::yarn::{self, App, Outcome, Site, Submission, Submitted, Yarn, YarnError, container_mib};
 use mapfold_plan::Kind;
-use mapfold_store::Stores;
+use mapfold_store::{Secret, Settings, Stores};
 use mapfold_watch::Live;
 use mapfold_wire::Token;
 use std::collections::BTreeMap;
@@ -138,6 +138,7 @@ fn submission(args: &RunArgs, name: &str, job: JobId) -> Result<Submission> {
         queue: args.yarn.queue.clone(),
         program,
         arguments: arguments(&job)?,
+        settings: settings(),
         member_memory: room.memory,
         member_threads: room.threads as usize,
         coordinator_memory: args.yarn.am_memory.map_or(COORDINATOR_MEMORY, |m| m.0),
@@ -151,7 +152,11 @@ fn submission(args: &RunArgs, name: &str, job: JobId) -> Result<Submission> {
 /// input.
 fn arguments(job: &JobId) -> Result<Vec<String>> {
     let mut words = Vec::new();
-    for word in crate::store_args::public_words("everybody on the cluster's nodes")? {
+    // What is said here is seen by everybody on the nodes; secrets go with the settings, in a private file.
+    let (args, _) = crate::store_args::without_secrets(std::env::args_os().skip(1));
+    for word in args {
+        let bad = |w: std::ffi::OsString| Error::usage(format!("{} is no UTF-8", w.to_string_lossy()));
+        let word = word.into_string().map_err(bad)?;
         if word.starts_with("--job-id=") || word == "--detach" {
             continue;
         }
@@ -296,6 +301,30 @@ pub(crate) fn settle_in(opts: &mut RunOptions) {
         opts.resume = true;
     }
     opts.events.subscribe(Arc::new(Teller { live: Live::default(), told: Mutex::default() }));
+}
+
+/// The settings of stores that this machine has, for the coordinator and its members. Who needs one and has none fails
+/// there, with its name.
+fn settings() -> Secret {
+    match Settings::of_process() {
+        Ok(settings) => settings.to_travel(),
+        Err(error) => {
+            tracing::warn!(%error, "the job gets no settings of stores from here");
+            Settings::none().to_travel()
+        }
+    }
+}
+
+/// In the coordinator of an application: the launcher's settings of stores become this process's, before the first store
+/// is opened.
+///
+/// # Errors
+/// When they are not there, or others can read them.
+pub(crate) fn take_settings() -> Result<()> {
+    if Yarn::is_within() {
+        Settings::from_private_file(Path::new("settings"))?.install();
+    }
+    Ok(())
 }
 
 /// The job's secret, as the application master has put it into this container.

@@ -110,7 +110,7 @@ pub fn report(outcome: &RunOutcome, opts: &RunOptions) -> RunReport {
     };
     r.outputs = outcome.outputs.iter().map(output).collect();
     r.counters = outcome.counters.clone();
-    r.bytes_spilled = outcome.bytes_spilled;
+    (r.bytes_spilled, r.splits_placed) = (outcome.bytes_spilled, outcome.placed);
     r.memory = MemoryReport {
         peak_bytes: Some(outcome.peak_bytes),
         predicted_bytes: Some(outcome.predicted_peak_bytes),

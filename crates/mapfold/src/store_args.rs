@@ -1,7 +1,8 @@
 //! `-D name=value`: settings of stores, for every job and every verb.
 //!
-//! The values are taken at once and used when a store first asks for its settings. They never go to another process by
-//! its command line: members get them over their connection, a job left in the background by its environment.
+//! The values are taken at once and used when a store first asks for its settings. Secrets never go to another process by
+//! its command line: members get them over their connection, the coordinator of a YARN application from a private file, a
+//! job left in the background by its environment.
 
 use crate::{Error, Result};
 use mapfold_store::{Secret, Settings};

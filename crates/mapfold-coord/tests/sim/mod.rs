@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 use mapfold_coord::{
-    Action, Attempt, Coordinator, Counters, Earlier, Event, Failure, FailureKind, LogEntry, MemberId, PartRecord,
-    Policy, Replay, Seat, SplitId, StageId, StageKind, StageSpec,
+    Action, Attempt, Coordinator, Counters, Earlier, Event, Failure, FailureKind, HostId, LogEntry, MemberId,
+    PartRecord, Policy, Replay, Seat, SplitId, StageId, StageKind, StageSpec,
 };
 
 const STAGE: StageId = StageId(0);
@@ -18,6 +18,8 @@ pub struct Setup {
     pub kind: StageKind,
     /// Members sit in seats and own what they reduce.
     pub seats: bool,
+    /// Members are on hosts, and hints say which of those hold what; they come late and in pieces.
+    pub hints: bool,
     /// Watch every grant as it is given; the control is judged by its result alone.
     pub watch_grants: bool,
 }
@@ -127,6 +129,7 @@ struct World {
     watch_grants: bool,
     /// Members with a seat that are not lost, when there are seats.
     seated: Option<BTreeMap<MemberId, Seat>>,
+    hints: bool,
     seen: Seen,
 }
 
@@ -137,6 +140,8 @@ pub fn run(setup: &Setup) -> Result<Seen, String> {
     let spec = StageSpec { kind: setup.kind, owned: setup.seats, ..StageSpec::new(STAGE, splits) };
     let mut coordinator = Coordinator::new(vec![spec], setup.policy.clone()).unwrap();
     let mut world = World::new(random, setup.watch_grants);
+    world.hints = setup.hints;
+    world.post_hints(splits);
     if setup.seats {
         world.seated = Some(BTreeMap::new());
         world.start_generation();
@@ -208,6 +213,7 @@ impl World {
             fault: None,
             watch_grants,
             seated: None,
+            hints: false,
             seen: Seen::default(),
         }
     }
@@ -230,7 +236,24 @@ impl World {
         self.members.insert(member, Member { solo, ..Member::default() });
         // Its process is started by the coordinator's own shell: this word is not lost.
         self.post(1, Arrival::AtCoordinator(Event::Joined { member, solo }));
+        if self.hints {
+            let host = HostId(member.0 % MEMBERS);
+            self.tell(Event::Hosted { member, host }); // May be lost: then nobody knows where it is.
+        }
         self.post(1, Arrival::Beat(member));
+    }
+
+    /// Hints for pieces of the stage, each at its time. Host 4 has no members, and some splits have no hint.
+    fn post_hints(&mut self, splits: u64) {
+        let mut first = 0;
+        while self.hints && first < splits {
+            let piece = 1 + self.random.below(40);
+            let copies = |random: &mut Random| (0..random.below(4)).map(|_| HostId(random.below(5) as u32)).collect();
+            let hosts: Vec<Vec<HostId>> = (0..piece).map(|_| copies(&mut self.random)).collect();
+            let late = self.delay();
+            self.post(late, Arrival::AtCoordinator(Event::Near { stage: STAGE, first: SplitId(first), hosts }));
+            first += piece;
+        }
     }
 
     /// One member for each seat.

@@ -3,14 +3,14 @@
 //! ```text
 //! /user/NAME/.mapfold/bin/SHA-256/mapfold     the program, once for all jobs
 //! /user/NAME/.mapfold/jobs/ID/                of one job, 0700; its files 0600
-//!     token  arguments  am.jar
+//!     token  settings  arguments  am.jar
 //!     outcome-ATTEMPT/stdout stderr events exit
 //! ```
 
 use super::error::YarnError;
 use super::site::{Site, user};
 use mapfold_coord::JobId;
-use mapfold_store::{Loc, Replace, StoreError, Stores};
+use mapfold_store::{Loc, Replace, Secret, StoreError, Stores};
 use mapfold_wire::Token;
 use std::path::Path;
 
@@ -100,6 +100,11 @@ impl Staging {
         let mut line = Vec::new();
         token.write_to(&mut line).map_err(|source| YarnError::Here { file: "token".into(), source })?;
         self.put("token", line)
+    }
+
+    /// The settings of stores, with their secrets: the coordinator gets them so, and members from it.
+    pub(crate) fn settings(&self, settings: &Secret) -> Result<Resource, YarnError> {
+        self.put("settings", settings.expose().as_bytes().to_vec())
     }
 
     /// The coordinator's arguments, between zero bytes: it runs in a folder of its own, with the same words.

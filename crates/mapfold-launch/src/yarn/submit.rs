@@ -7,7 +7,7 @@ use super::rm::{App, Maximum, Rm};
 use super::site::Site;
 use super::staging::{Outcome, Resource, Staging};
 use mapfold_coord::JobId;
-use mapfold_store::{Loc, Stores, closest};
+use mapfold_store::{Loc, Secret, Stores, closest};
 use mapfold_wire::Token;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -32,6 +32,8 @@ pub struct Submission {
     pub program: PathBuf,
     /// What the coordinator gets as arguments.
     pub arguments: Vec<String>,
+    /// Settings of stores as they travel, secrets included.
+    pub settings: Secret,
     /// What a member plans with, in bytes.
     pub member_memory: u64,
     /// Threads of a member.
@@ -118,6 +120,7 @@ impl Submission {
         let files = [
             ("am.jar", staging.master()?, "APPLICATION"),
             ("token", staging.token(&Token::random()?)?, "APPLICATION"),
+            ("settings", staging.settings(&self.settings)?, "APPLICATION"),
             ("arguments", staging.arguments(&self.arguments)?, "APPLICATION"),
             ("mapfold", program.clone(), "PRIVATE"),
         ];
@@ -219,6 +222,7 @@ mod tests {
             queue: None,
             program: "mapfold".into(),
             arguments: vec!["run".into()],
+            settings: Secret::new("[]"),
             member_memory: 1 << 30,
             member_threads: 2,
             coordinator_memory: 512 << 20,

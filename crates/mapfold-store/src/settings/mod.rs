@@ -144,6 +144,17 @@ impl Settings {
         keys::canonical(name).is_ok_and(|name| keys::is_secret(&name))
     }
 
+    /// Whether a variable of the environment is a setting whose value must not be shown.
+    ///
+    /// ```
+    /// use mapfold_store::Settings;
+    /// assert!(Settings::is_secret_variable("AWS_SECRET_ACCESS_KEY") && !Settings::is_secret_variable("AWS_REGION"));
+    /// assert!(Settings::is_secret_variable("MAPFOLD_STORE__fs.s3a.secret.key"));
+    /// ```
+    pub fn is_secret_variable(name: &str) -> bool {
+        Settings::is_secret(name.strip_prefix(OF_ENVIRONMENT).unwrap_or(name))
+    }
+
     /// The value of a setting under our name. Secrets included: never print it.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(|setting| setting.value.expose()).filter(|value| !value.is_empty())
@@ -204,6 +215,24 @@ impl Settings {
             (name, Setting { value: Secret::new(value), origin: origin.into() })
         };
         Ok(Settings(all.into_iter().map(setting).collect()))
+    }
+
+    /// The settings that a launcher on another machine left in a private file here ([`Settings::to_travel`]). What its
+    /// Hadoop files say counts only behind those of this machine, which is inside the cluster.
+    ///
+    /// # Errors
+    /// [`StoreError::Settings`] when others can read the file, it is not what a launcher makes, or Hadoop's files here
+    /// cannot be understood.
+    pub fn from_private_file(path: &Path) -> Result<Settings, StoreError> {
+        let text = crate::private::read(path)
+            .map_err(|why| StoreError::Settings { loc: path.display().to_string(), why: why.to_string() })?;
+        let sent = Settings::from_travel(&String::from_utf8_lossy(&text))?;
+        let of_files = |setting: &Setting| setting.origin.ends_with("-site.xml");
+        let (far, own) = sent.0.into_iter().partition(|(_, setting)| of_files(setting));
+        let mut all = Settings(own);
+        all.weaker_hadoop()?;
+        all.weaker(Settings(far));
+        Ok(all)
     }
 
     fn with_defines<S: AsRef<str>>(mut self, defines: &[S]) -> Result<Settings, StoreError> {

@@ -78,6 +78,17 @@ final class Launch {
     }
   }
 
+  /** Removes the job's secrets: no other attempt will need them, and the launcher may be gone. */
+  void forget() {
+    for (String name : new String[] {"token", "settings"}) {
+      try {
+        files.delete(new Path(options.staging, name), false);
+      } catch (IOException e) {
+        System.err.println(name + " could not be removed: " + e);
+      }
+    }
+  }
+
   private void keep(File from, Path to) throws IOException {
     if (from.exists()) {
       files.copyFromLocalFile(false, true, new Path(from.getAbsoluteFile().toURI()), to);

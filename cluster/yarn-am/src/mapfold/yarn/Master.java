@@ -110,6 +110,7 @@ public final class Master {
       words = "exit code " + code;
     }
     rm.unregisterApplicationMaster(status(code), words, coordinator.tracking());
+    launch.forget();
     rm.stop();
     return 0;
   }
