@@ -29,8 +29,8 @@ use crate::unique::unique;
 use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use build::Made;
 pub(crate) use build::aws_credentials;
-use fault::{breaks_off, may_pass};
-pub(crate) use fault::{fault, no_credentials};
+pub(crate) use fault::no_credentials;
+use fault::{breaks_off, fault, may_pass};
 pub(crate) use publish::{abandon, publish, uploaded_bytes};
 pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile};
 
