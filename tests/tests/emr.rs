@@ -155,16 +155,17 @@ fn a_dry_run_shows_the_whole_request_and_asks_nothing() {
 fn a_cluster_from_its_making_to_its_end() {
     let Some(amazon) = amazon() else { return };
     let desk = Desk::new();
-    let id = amazon
-        .cluster(&desk, "--name first --instances 3 --spot 2 --key me --idle-timeout 30m --logs s3://mapfold/logs");
+    let name = format!("first{}", std::process::id());
+    let line = "--instances 3 --spot 2 --key me --idle-timeout 30m --logs s3://mapfold/logs --name";
+    let id = amazon.cluster(&desk, &format!("{line} {name}"));
     let policies = amazon.calls("PutAutoTerminationPolicy", &id);
     assert_eq!(policies[0]["AutoTerminationPolicy"]["IdleTimeout"], 1800, "{policies:?}");
     let listed = amazon.run(&desk, "cluster list").fine().out;
-    assert!(listed.lines().any(|l| l.starts_with(&id) && l.contains("waiting") && l.ends_with("first")), "{listed}");
+    assert!(listed.lines().any(|l| l.starts_with(&id) && l.contains("waiting") && l.ends_with(&name)), "{listed}");
 
     let copy = amazon.run(&desk, &format!("cluster clone {id} --json")).fine().json();
     let copy = copy["id"].as_str().unwrap().to_owned();
-    let made = amazon.calls("RunJobFlow", "\"first\"");
+    let made = amazon.calls("RunJobFlow", &format!("\"{name}\""));
     assert_eq!(made.len(), 2);
     let but_name = |mut made: Value| {
         made["AutoTerminationPolicy"] = Value::Null;

@@ -150,8 +150,8 @@ mapfold config show --origin -D aws_region=eu-central-1";
 pub const CLUSTER: &str = "\
 mapfold cluster create emr --instances 4 --auto-terminate --dry-run
 mapfold cluster create emr --idle-timeout 30m --spot 8 --dry-run > ask.json
-Then, without --dry-run: mapfold run ... --target emr://j-..., and
-mapfold cluster destroy j-... when the idle time is too long to wait for";
+Then, without --dry-run, a job there: mapfold run ... --target emr://j-...
+To end it before its idle time: mapfold cluster destroy j-...";
 
 /// `mapfold cluster clone --help`
 pub const CLUSTER_CLONE: &str = "\

@@ -41,6 +41,7 @@ pub fn told(e: EmrError) -> Error {
 pub(crate) fn launch(args: &RunArgs, name: &str, id: &str) -> Result<ExitCode> {
     says::set_up_logging(args.verbose, mapfold_watch::colour_on_stderr());
     args.run_options(name, serde_json::Value::Null)?; // Options that contradict each other are refused here.
+    let words = crate::store_args::public_words("everybody who may list the cluster's steps")?;
     let cancel = Cancel::default();
     let _ = cancel.on_signals();
     let stores = Stores::new();
@@ -52,7 +53,7 @@ pub(crate) fn launch(args: &RunArgs, name: &str, id: &str) -> Result<ExitCode> {
     let quiet = args.quiet || args.json && !says::is_terminal();
     let region = emr.region().map_err(told)?.unwrap_or_default();
     let to_be = Planned { stores: &stores, staging: &staging, home: home.as_ref(), job: &job, region, quiet };
-    let number = emr.add_step(id, &to_be.plan(args, name)?).map_err(told)?;
+    let number = emr.add_step(id, &to_be.plan(args, name, words)?).map_err(told)?;
     let step = Step { emr: &emr, cluster: &cluster, number, cancel, quiet };
     let Some(home) = home else { return Ok(step.left_alone(args.json)) };
     let log = on_yarn::begin_log(&job, name, ("step", step.number.as_str()));
@@ -73,8 +74,7 @@ struct Planned<'a> {
 
 impl Planned<'_> {
     /// What EMR is to be told; the program is in S3 then.
-    fn plan(self, args: &RunArgs, name: &str) -> Result<StepPlan> {
-        let words = crate::store_args::public_words("everybody who may list the cluster's steps")?;
+    fn plan(self, args: &RunArgs, name: &str, words: Vec<String>) -> Result<StepPlan> {
         let arguments = arguments(words, self.home.map(|_| self.job), &self.region)?;
         let (program, hash) = bring(self.stores, self.staging, self.quiet)?;
         let title = args.yarn.name.clone().unwrap_or_else(|| format!("mapfold {name}"));
