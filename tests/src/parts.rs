@@ -150,6 +150,11 @@ impl Part {
         self.var(&format!("MAPFOLD_PART_{}", self.name.to_uppercase()))
     }
 
+    /// Where its processes keep data, logs and pids on this machine.
+    pub fn home(&self) -> PathBuf {
+        self.run.join(&self.name)
+    }
+
     /// A folder in it that no other test uses; it is not made.
     pub fn folder(&self) -> String {
         static COUNT: AtomicU32 = AtomicU32::new(0);
