@@ -81,7 +81,8 @@ fn a_name_node_that_restarts_and_is_in_safe_mode_is_waited_for() {
     let mut run = start(&desk, &hdfs.vars(), &slow_copy(&desk, &there, "out"));
     until_half_way(&desk, &mut run);
     hdfs.kill9("nn");
-    std::thread::sleep(Duration::from_secs(3));
+    // Longer than all files take: who opens one waits.
+    std::thread::sleep(Duration::from_secs(10));
     assert!(!run.ended(), "it has not needed the name node: the test proves nothing");
     let done_without = logged(&desk);
     hdfs.start("nn");
