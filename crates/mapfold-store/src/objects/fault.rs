@@ -38,9 +38,9 @@ pub(super) fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Generic { .. } | Error::JoinError { .. })
 }
 
-/// Whether an answer came, and ended before its end.
-pub(super) fn breaks_off(error: &Error) -> bool {
-    may_pass(error) && words(error).contains("response body")
+/// Whether asking again may help, and the client has not done so: it says how often it did.
+pub(super) fn is_first(error: &Error) -> bool {
+    may_pass(error) && attempts(&words(error)) == 1
 }
 
 fn names_bucket(why: &str) -> bool {
