@@ -48,9 +48,11 @@ pub(super) fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Generic { .. } | Error::JoinError { .. })
 }
 
-/// Whether an answer came, and ended before its end.
-pub(super) fn breaks_off(error: &Error) -> bool {
-    may_pass(error) && words(error).contains("response body")
+/// Whether asking again may help, and the client has not done so: nothing came that the server meant as an answer, and
+/// the client does not say how often it asked.
+pub(super) fn is_first(error: &Error) -> bool {
+    let text = chain(error);
+    may_pass(error) && of_server(&text).is_none() && attempts(&text) == 1
 }
 
 fn names_bucket(why: &str) -> bool {
@@ -88,8 +90,8 @@ fn attempts(why: &str) -> u32 {
     retries.unwrap_or(0).saturating_add(1)
 }
 
-/// The chain of causes as one line.
-fn words(error: &Error) -> String {
+/// The chain of causes.
+fn chain(error: &Error) -> String {
     let mut texts = vec![error.to_string()];
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
@@ -99,7 +101,12 @@ fn words(error: &Error) -> String {
         }
         source = cause.source();
     }
-    let all = texts.join(": ");
+    texts.join(": ")
+}
+
+/// The same as one line, as people may see it.
+fn words(error: &Error) -> String {
+    let all = chain(error);
     let told = match of_server(&all) {
         Some(said) => said,
         None => all.split(" (os error").next().unwrap_or(&all).to_owned(),

@@ -13,6 +13,7 @@ mod upload;
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -28,9 +29,8 @@ use tokio::sync::OnceCell;
 use crate::unique::unique;
 use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use build::Made;
-pub(crate) use build::aws_credentials;
 pub(crate) use fault::no_credentials;
-use fault::{breaks_off, fault, may_pass};
+use fault::{fault, is_first, may_pass};
 pub(crate) use publish::{abandon, publish, uploaded_bytes};
 pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile};
 
@@ -38,8 +38,10 @@ pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile};
 const MARK: &str = "mapfoldwriter";
 /// How often a create is sent when nobody knows what became of it.
 const CREATES: u32 = 5;
-/// How often something is asked whose answer breaks off.
-const BROKEN_ANSWERS: u32 = 5;
+/// How often something is asked that the client does not ask again.
+const ASKED: u32 = 5;
+/// Half of the wait before the second time.
+const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Objects from this size on are put in parts.
 pub(crate) const PART: usize = 16 << 20;
 /// Parts under way at once.
@@ -270,7 +272,8 @@ impl Bucket {
     }
 
     pub(crate) async fn delete(&self, loc: &Loc) -> Result<(), StoreError> {
-        match self.store.delete(&path(loc)?).await {
+        let path = path(loc)?;
+        match again(|| self.store.delete(&path)).await {
             Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
             Err(error) => Err(fault(loc, &error)),
         }
@@ -326,13 +329,15 @@ impl Bucket {
     }
 }
 
-/// Asks again when the answer breaks off in its body: the client does so by itself for the bytes of objects only.
+/// Asks again, after a moment, what the client did not ask again by itself: answers that break off, unless they are the
+/// bytes of objects, and orders that it does not know to be harmless when repeated.
 async fn again<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
-    for _ in 1..BROKEN_ANSWERS {
+    for n in 1..ASKED {
         match ask().await {
-            Err(error) if breaks_off(&error) => tracing::debug!(%error, "asked again"),
+            Err(error) if is_first(&error) => tracing::debug!(%error, "asked again"),
             answer => return answer,
         }
+        tokio::time::sleep(FIRST_WAIT * (1 << n)).await;
     }
     ask().await
 }
