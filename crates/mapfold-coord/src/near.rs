@@ -56,7 +56,9 @@ pub(crate) struct Near {
     numbers: HashMap<Vec<HostId>, u32>,
     /// What waits for each host; an entry of a split that waits no more is passed over.
     queues: HashMap<HostId, VecDeque<u64>>,
-    pub placed: Placed,
+    placed: Placed,
+    /// Splits that were registered before the first hint came.
+    before: u64,
 }
 
 impl Near {
@@ -125,6 +127,7 @@ impl Near {
     /// A split was registered by a member of this host.
     pub fn count(&mut self, split: SplitId, host: Option<HostId>) {
         if self.is_empty() {
+            self.before += 1;
             return;
         }
         let hosts = self.hosts(split);
@@ -135,9 +138,17 @@ impl Near {
         }
     }
 
+    /// What was worked on where; nothing of a stage without hints.
+    fn placed(&self) -> Placed {
+        match self.is_empty() {
+            true => Placed::default(),
+            false => Placed { anywhere: self.placed.anywhere + self.before, ..self.placed },
+        }
+    }
+
     /// Every split waits again.
     pub fn restart(&mut self) {
-        self.placed = Placed::default();
+        (self.placed, self.before) = (Placed::default(), 0);
         self.queues.values_mut().for_each(VecDeque::clear);
         (0..self.of.len() as u64).for_each(|split| self.enqueue(split));
     }
@@ -203,7 +214,7 @@ impl Coordinator {
     #[must_use]
     pub fn placed(&self) -> Placed {
         let mut sum = Placed::default();
-        self.stages.values().for_each(|stage| sum.merge(&stage.near.placed));
+        self.stages.values().for_each(|stage| sum.merge(&stage.near.placed()));
         sum
     }
 

@@ -11,11 +11,28 @@ use mapfold_store::{Located, Scheme, Stores};
 use std::collections::HashMap;
 use std::net::{IpAddr, ToSocketAddrs};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::time::{Duration, Instant};
 
 /// What this host is called by whoever knows better: the cluster, or a user whose hosts have odd names.
 const HOST: &str = "MAPFOLD_HOST";
 /// Splits that are told of at once.
 const PIECE: u64 = 1024;
+/// How long the first members are kept at the door for the first hints.
+const FIRST: Duration = Duration::from_secs(2);
+
+/// A search that goes on beside the run.
+pub struct LookUp {
+    began: Instant,
+    told: Arc<AtomicBool>,
+}
+
+impl LookUp {
+    /// Whether members may come in: the first hints are there, or are waited for no longer.
+    pub fn is_ready(&self) -> bool {
+        self.told.load(SeqCst) || self.began.elapsed() > FIRST
+    }
+}
 
 /// The hosts of a run, by all names that are known of each.
 #[derive(Default)]
@@ -63,21 +80,25 @@ fn with_addresses(name: String) -> Vec<String> {
 }
 
 /// Has hints looked up beside the run, where an input is in a store that knows its hosts.
-pub fn look_up(plan: &Plan, shell: &Arc<Shell>) {
-    let files = plan.files();
+pub fn look_up(plan: &Plan, shell: &Arc<Shell>) -> LookUp {
+    let (files, told) = (plan.files(), Arc::new(AtomicBool::new(false)));
+    let search = LookUp { began: Instant::now(), told: told.clone() };
     if !files.iter().any(|file| file.loc.scheme() == Scheme::Hdfs) {
-        return;
+        told.store(true, SeqCst);
+        return search;
     }
     let (stores, stages, shell) = (plan.stores().clone(), plan.stages(), shell.clone());
     let started = std::thread::Builder::new().name("hosts".to_string()).spawn(move || {
         let mut search = Search { stores, files, blocks: HashMap::new(), hosts: HashMap::new() };
         for (number, stage) in stages.iter().enumerate() {
-            search.tell(StageId(number as u32), stage.as_ref(), &shell);
+            search.tell(StageId(number as u32), stage.as_ref(), &shell, &told);
         }
+        told.store(true, SeqCst);
     });
     if let Err(e) = started {
         tracing::warn!("splits go to any host: {e}");
     }
+    search
 }
 
 /// What was found so far.
@@ -91,7 +112,7 @@ struct Search {
 
 impl Search {
     /// Tells of a stage, piece by piece, until the run is over.
-    fn tell(&mut self, stage: StageId, of: &dyn Stage, shell: &Shell) {
+    fn tell(&mut self, stage: StageId, of: &dyn Stage, shell: &Shell, told: &AtomicBool) {
         let splits = of.domain().splits();
         for first in (0..splits).step_by(PIECE as usize) {
             if shell.is_over() {
@@ -101,6 +122,7 @@ impl Search {
             let hosts: Vec<Vec<HostId>> = piece.map(|split| self.hosts_of(of, split, shell)).collect();
             if hosts.iter().any(|of_split| !of_split.is_empty()) {
                 shell.tell(Event::Near { stage, first: SplitId(first), hosts });
+                told.store(true, SeqCst);
             }
         }
     }

@@ -237,11 +237,14 @@ impl<'a> Run<'a> {
         let alone = apart && self.opts.scratch.is_none();
         let scratch = if alone { String::new() } else { self.scratch.path().to_string_lossy().into_owned() };
         let orders = Orders { scratch, apart, ..self.orders() };
-        near::look_up(self.plan, &self.shell);
+        let hints = near::look_up(self.plan, &self.shell);
         let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, orders, (size, together));
         let hall = hall.inspect_err(|_| crew.stop())?;
         while !self.shell.is_over() {
-            hall.welcome(Duration::from_millis(20));
+            match hints.is_ready() {
+                true => hall.welcome(Duration::from_millis(20)),
+                false => std::thread::sleep(Duration::from_millis(5)),
+            }
             self.shell.tick();
             let fault = hall.replace_the_lost().err();
             self.tick(fault);
