@@ -158,5 +158,5 @@ for_each_store! {
 
 #[test]
 fn two_outputs_killed_between_them_go_on() {
-    ["s3", "hdfs"].map(two_outputs);
+    ["s3", "hdfs"].into_iter().for_each(two_outputs);
 }
