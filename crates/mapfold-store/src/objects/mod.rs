@@ -29,6 +29,7 @@ use tokio::sync::OnceCell;
 use crate::unique::unique;
 use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use build::Made;
+pub(crate) use build::aws_credentials;
 pub(crate) use fault::no_credentials;
 use fault::{fault, is_first, may_pass};
 pub(crate) use publish::{abandon, publish, uploaded_bytes};
