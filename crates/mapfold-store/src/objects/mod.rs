@@ -92,11 +92,12 @@ impl Bucket {
         Ok(Door { store: self.parts.clone(), path: Path::parse(key).map_err(bad)?, signer: self.signer.clone() })
     }
 
-    /// Whether an object could be put at `loc`: no folder is in its place, and the server keeps its word.
+    /// Whether an object could be put at `loc`: the server keeps its word, and no folder is in its place.
     pub(crate) async fn check_writable(&self, loc: &Loc) -> Result<(), StoreError> {
+        self.check_conditions(loc).await?;
         match self.is_folder(loc).await? {
             true => Err(StoreError::IsDirectory { loc: loc.to_string() }),
-            false => self.check_conditions(loc).await,
+            false => Ok(()),
         }
     }
 
