@@ -244,17 +244,24 @@ impl Bucket {
     }
 
     async fn try_conditions(&self, loc: &Loc) -> Result<bool, StoreError> {
-        let folder = loc.parent().unwrap_or_else(|| loc.clone());
-        let trial = folder.join(&format!(".mapfold-trial-{}", unique()));
-        let path = path(&trial)?;
-        self.put_new(&path, Bytes::from_static(b"1"), "first").await.map_err(|e| fault(loc, &e))?;
-        let second = self.put_new(&path, Bytes::from_static(b"2"), "second").await;
+        let folder = path(&loc.parent().unwrap_or_else(|| loc.clone()))?;
+        // Another name each time: an answer that was lost proves nothing.
+        let named = || folder.clone().join(format!(".mapfold-trial-{}", unique()));
+        again(|| self.try_conditions_at(named())).await.map_err(|e| fault(loc, &e))
+    }
+
+    async fn try_conditions_at(&self, path: Path) -> Result<bool, Error> {
+        let first = self.put_new(&path, Bytes::from_static(b"1"), "first").await;
+        let second = match first {
+            Ok(()) => self.put_new(&path, Bytes::from_static(b"2"), "second").await,
+            refused => refused, // The client asked twice, since it lost an answer: nobody else knows the name.
+        };
         // Litter of a trial is harmless; its name says what it is.
         let _ = self.store.delete(&path).await;
         match second {
             Ok(()) => Ok(false),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(true),
-            Err(error) => Err(fault(loc, &error)),
+            Err(error) => Err(error),
         }
     }
 
