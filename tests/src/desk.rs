@@ -223,16 +223,24 @@ impl Running {
     ///
     /// # Panics
     /// After five minutes.
-    pub fn wait(mut self) -> Ran {
+    pub fn wait(self) -> Ran {
+        self.wait_for(Duration::from_secs(300))
+    }
+
+    /// The same, of what has so much time: all that is below a job may have to be compiled first.
+    ///
+    /// # Panics
+    /// After that time.
+    pub fn wait_for(mut self, most: Duration) -> Ran {
         let (mut peak, began) = (0, std::time::Instant::now());
         let status = loop {
             peak = peak.max(resident_peak(self.child.id()));
             if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
                 break status;
             }
-            if began.elapsed() > Duration::from_secs(300) {
+            if began.elapsed() > most {
                 let _ = self.child.kill();
-                panic!("{} did not end in five minutes", self.line);
+                panic!("{} did not end in {} seconds", self.line, most.as_secs());
             }
             std::thread::sleep(Duration::from_millis(5));
         };

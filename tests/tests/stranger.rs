@@ -7,6 +7,10 @@
 use mapfold_tests::desk::Running;
 use mapfold_tests::{Desk, Ran, checkout, oracle, target};
 use std::fs;
+use std::time::Duration;
+
+/// The job's features are not those of the workspace's tests, so mapfold is compiled once more here.
+const COMPILING: Duration = Duration::from_secs(1800);
 
 const PROFILE: [&str; 8] = [
     "--config",
@@ -31,7 +35,7 @@ fn cargo(desk: &Desk, verb: &[&str], args: &str) -> Ran {
     if !args.is_empty() {
         c.arg("--").args(args.split_whitespace());
     }
-    Running::start(c, format!("cargo {} -- {args}", verb.join(" "))).wait()
+    Running::start(c, format!("cargo {} -- {args}", verb.join(" "))).wait_for(COMPILING)
 }
 
 #[test]
@@ -100,7 +104,7 @@ fn a_job_runs_by_the_path_of_its_crate_here_and_on_other_hosts() {
             c.env_remove(name);
         }
         c.args(args.split_whitespace()).envs(own);
-        Running::start(c, format!("mapfold {args}")).wait()
+        Running::start(c, format!("mapfold {args}")).wait_for(COMPILING)
     };
     let scene = desk.run("gen scene scene --size 600 --bands B04,B08").fine();
     let band = |b: &str| scene.out.lines().find(|l| l.contains(b)).unwrap().trim().to_owned();
