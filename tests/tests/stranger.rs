@@ -129,7 +129,8 @@ fn a_job_runs_by_the_path_of_its_crate_here_and_on_other_hosts() {
     oracle("ndvi.py", &[band("B04"), band("B08"), desk.arg("out.tif")].map(|p| desk.arg(&p)));
     if let Some((client, _hosts)) = &client {
         let before = desk.bytes("out.tif");
-        run(&format!("run ./my-job {args} --tile 256 --blocksize 256 --overwrite --target ssh://host1,host2"), client).fine();
+        run(&format!("run ./my-job {args} --tile 256 --blocksize 256 --overwrite --target ssh://host1,host2"), client)
+            .fine();
         assert!(desk.bytes("out.tif") == before, "the same bytes on other hosts");
     }
     // What cannot be run is told, and names of jobs are still guessed.

@@ -155,6 +155,10 @@ fn a_bucket_is_read_with_the_launchers_keys_which_nobody_sees() {
     let line = format!("run ndvi {far} --out {} {slow} {SMALL} -D aws_secret_access_key={secret}", desk.arg("out.tif"));
     let running = start(&desk, &vars, &line);
     let application = wait_for("an application", || application_in(&desk));
+    // It is there from the application's first moment on; a look at all files takes a while.
+    let nodes = Path::new(cluster.var("HADOOP_CONF_DIR")).ancestors().nth(2).unwrap().join("yarn");
+    let found = || Some(holding(&nodes, secret.as_bytes())).filter(|kept| !kept.is_empty());
+    let kept = wait_for("the coordinator's own file", found);
     wait_until("splits", || desk.logged() >= 2);
     let all = processes(&application);
     assert!(all.len() >= 3, "coordinator and members were there to be looked at: {all:?}");
@@ -164,10 +168,8 @@ fn a_bucket_is_read_with_the_launchers_keys_which_nobody_sees() {
             assert!(!text.windows(secret.len()).any(|w| w == secret.as_bytes()), "{what} of {process:?}");
         }
     }
-    let nodes = Path::new(cluster.var("HADOOP_CONF_DIR")).ancestors().nth(2).unwrap().join("yarn");
-    let kept = holding(&nodes, secret.as_bytes());
-    assert!(!kept.is_empty(), "the coordinator's own file was looked at in {nodes:?}");
     for file in &kept {
+        // Gone already: then nobody reads it.
         let mode = fs::metadata(file).map_or(0, |m| m.permissions().mode());
         assert!(file.ends_with("settings") && mode & 0o077 == 0, "{file:?} has the secret, mode {mode:o}");
     }
