@@ -185,20 +185,15 @@ fn pass(mut client: TcpStream, mut upstream: TcpStream, lost: &AtomicUsize, puts
     }
 }
 
-/// A server that takes every put, as some that call themselves compatible with S3 do.
-#[test]
-fn a_server_without_conditions_is_refused() {
+/// A server that gives every request the answer of `answer`, and ends the connection with it.
+fn server_of(answer: impl Fn(&[u8]) -> &'static str + Send + 'static) -> Stores {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
         for mut client in listener.incoming().flatten() {
             let mut request = vec![0; 64 << 10];
             let n = client.read(&mut request).unwrap_or(0);
-            let answer = match request[..n].starts_with(b"DELETE") {
-                true => "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
-                false => "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
-            };
-            let _ = client.write_all(answer.as_bytes());
+            let _ = client.write_all(answer(&request[..n]).as_bytes());
         }
     });
     let mut settings = Settings::none();
@@ -210,12 +205,30 @@ fn a_server_without_conditions_is_refused() {
     ] {
         settings = settings.with(name, value, "test").unwrap();
     }
-    let stores = stores_with(settings);
+    stores_with(settings)
+}
+
+/// A server that takes every put, as some that call themselves compatible with S3 do.
+#[test]
+fn a_server_without_conditions_is_refused() {
+    let stores = server_of(|request| match request.starts_with(b"DELETE") {
+        true => "HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n",
+        false => "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+    });
     let loc = Loc::parse("s3://bucket/folder/x").unwrap();
     for refused in [stores.create(&loc, "x".into()).unwrap_err(), stores.check_writable(&loc).unwrap_err()] {
         assert!(matches!(refused, StoreError::Unsupported { .. }), "{refused:?}");
         assert!(refused.to_string().contains("If-None-Match"), "{refused}");
     }
+}
+
+#[test]
+fn a_refusal_counts_though_its_document_breaks_off() {
+    let cut =
+        server_of(|_| "HTTP/1.1 404 Not Found\r\nContent-Length: 200\r\nConnection: close\r\n\r\n<Error><Code>No");
+    let loc = Loc::parse("s3://bucket/folder/x").unwrap();
+    let error = cut.get(&loc).unwrap_err();
+    assert!(matches!(error, StoreError::NotFound { .. }), "{error:?}");
 }
 
 #[test]

@@ -14,6 +14,7 @@ use object_store::signer::Signer;
 use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::Bucket;
+use super::refusals::Connector;
 use crate::settings::is_yes;
 use crate::{Loc, Scheme, Settings, StoreError, StoreOptions};
 
@@ -121,6 +122,7 @@ fn s3(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, St
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_retry(retry(options))
+        .with_http_connector(Connector::default())
         .with_client_options(client(options, http))
         .with_skip_signature(of("aws_skip_signature").is_some_and(is_yes))
         .with_virtual_hosted_style_request(virtual_hosted(settings, bucket))
@@ -149,7 +151,8 @@ pub(crate) fn aws_credentials(
     crate::http::choose_cryptography();
     without_what_we_lack(settings)?;
     let plain = AmazonS3Builder::new().with_bucket_name("none").with_region(region);
-    let mut builder = plain.with_retry(retry(options)).with_client_options(client(options, false));
+    let mut builder = plain.with_retry(retry(options)).with_http_connector(Connector::default());
+    builder = builder.with_client_options(client(options, false));
     for name in AWS_CREDENTIALS {
         builder = with(builder, name, settings.get(name))?;
     }
@@ -237,6 +240,7 @@ fn gcs(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, S
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(bucket_name(loc))
         .with_retry(retry(options))
+        .with_http_connector(Connector::default())
         .with_client_options(client)
         .with_skip_signature(unsigned);
     let credentials = [
@@ -274,6 +278,7 @@ fn azure(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made,
         .with_account(account)
         .with_container_name(bucket_name(loc))
         .with_retry(retry(options))
+        .with_http_connector(Connector::default())
         .with_client_options(client(options, http))
         .with_skip_signature(unsigned);
     if let Some(endpoint) = &endpoint {

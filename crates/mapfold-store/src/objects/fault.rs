@@ -48,11 +48,12 @@ pub(super) fn may_pass(error: &Error) -> bool {
     matches!(error, Error::Generic { .. } | Error::JoinError { .. })
 }
 
-/// Whether asking again may help, and the client has not done so: nothing came that the server meant as an answer, and
-/// the client does not say how often it asked.
-pub(super) fn is_first(error: &Error) -> bool {
+/// Whether asking again may help, and the client has not done so as often as it may: nothing came that the server meant
+/// as an answer.
+pub(super) fn is_open(error: &Error) -> bool {
     let text = chain(error);
-    may_pass(error) && of_server(&text).is_none() && attempts(&text) == 1
+    let may = number_after(&text, "max_retries: ").unwrap_or(u32::MAX);
+    may_pass(error) && of_server(&text).is_none() && retries(&text) < may
 }
 
 fn names_bucket(why: &str) -> bool {
@@ -86,8 +87,16 @@ fn without_credentials(why: &str) -> bool {
 
 /// How often the client asked, as its message tells.
 fn attempts(why: &str) -> u32 {
-    let retries = why.split("after ").nth(1).and_then(|rest| rest.split(' ').next()?.parse::<u32>().ok());
-    retries.unwrap_or(0).saturating_add(1)
+    retries(why).saturating_add(1)
+}
+
+fn retries(why: &str) -> u32 {
+    number_after(why, "after ").unwrap_or(0)
+}
+
+fn number_after(text: &str, word: &str) -> Option<u32> {
+    let rest = text.split(word).nth(1)?;
+    rest.split(|c: char| !c.is_ascii_digit()).next()?.parse().ok()
 }
 
 /// The chain of causes.

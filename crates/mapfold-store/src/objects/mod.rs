@@ -8,12 +8,13 @@
 mod build;
 mod fault;
 mod publish;
+mod refusals;
 mod upload;
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -31,7 +32,7 @@ use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use build::Made;
 pub(crate) use build::aws_credentials;
 pub(crate) use fault::no_credentials;
-use fault::{fault, is_first, may_pass};
+use fault::{fault, is_open, may_pass};
 pub(crate) use publish::{abandon, publish, uploaded_bytes};
 pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile};
 
@@ -41,6 +42,8 @@ const MARK: &str = "mapfoldwriter";
 const CREATES: u32 = 5;
 /// How often something is asked that the client does not ask again.
 const ASKED: u32 = 5;
+/// When it is not asked again any more, however often it was.
+const ASKED_FOR: Duration = Duration::from_secs(60);
 /// Half of the wait before the second time.
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 /// Objects from this size on are put in parts.
@@ -341,9 +344,10 @@ impl Bucket {
 /// Asks again, after a moment, what the client did not ask again by itself: answers that break off, unless they are the
 /// bytes of objects, and orders that it does not know to be harmless when repeated.
 async fn again<T, F: Future<Output = Result<T, Error>>>(ask: impl Fn() -> F) -> Result<T, Error> {
+    let began = Instant::now();
     for n in 1..ASKED {
         match ask().await {
-            Err(error) if is_first(&error) => tracing::debug!(%error, "asked again"),
+            Err(error) if is_open(&error) && began.elapsed() < ASKED_FOR => tracing::debug!(%error, "asked again"),
             answer => return answer,
         }
         tokio::time::sleep(FIRST_WAIT * (1 << n)).await;
