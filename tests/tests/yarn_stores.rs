@@ -8,11 +8,31 @@ use mapfold_tests::{Desk, Ran, mapfold};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 /// One member on each node, which has 4 GiB: two of them do not fit.
 const APART: &str =
     "--mode cluster --target yarn --workers 2 --threads 1 --memory-limit 2GiB --am-memory 256MiB --json";
 const SMALL: &str = "--mode cluster --target yarn --workers 2 --threads 1 --memory-limit 256MiB --am-memory 256MiB";
+
+/// Who measures where splits go has the cluster alone; all others share it.
+static CLUSTER: RwLock<()> = RwLock::new(());
+
+fn shared() -> RwLockReadGuard<'static, ()> {
+    CLUSTER.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until no other test has a member on the cluster, nor the end of one.
+fn alone(cluster: &Part) -> RwLockWriteGuard<'static, ()> {
+    let alone = CLUSTER.write().unwrap_or_else(PoisonError::into_inner);
+    let metrics = format!("{}/ws/v1/cluster/metrics", cluster.var("MAPFOLD_PART_YARN"));
+    wait_until("a cluster without containers", || {
+        let answer = Command::new("curl").args(["-sS", &metrics]).output().unwrap();
+        String::from_utf8_lossy(&answer.stdout).contains("\"containersAllocated\":0,")
+    });
+    alone
+}
 
 /// Runs `mapfold ARGS…` with these variables; without `--staging`, so that the job's own files are on HDFS.
 fn start(desk: &Desk, vars: &[(&str, &str)], args: &str) -> Running {
@@ -50,6 +70,7 @@ fn slow_mapper(desk: &Desk) -> String {
 #[test]
 fn splits_are_worked_on_where_their_blocks_are() {
     let (Some(cluster), Some(hdfs)) = (part("yarn"), part("hdfs")) else { return };
+    let _alone = alone(&cluster);
     let desk = Desk::new();
     let (block, splits) = (16384, 300);
     let text: String = (0..splits * block / 16).map(|n| format!("line {n:>10}\n")).collect();
@@ -82,6 +103,7 @@ fn splits_are_worked_on_where_their_blocks_are() {
 #[test]
 fn an_image_on_hdfs_and_the_jobs_own_files_there() {
     let (Some(cluster), Some(hdfs)) = (part("yarn"), part("hdfs")) else { return };
+    let _shared = shared();
     let desk = Desk::new();
     let (there, vars) = (hdfs.folder(), cluster.vars());
     let words = desk.scene(2048);
@@ -140,6 +162,7 @@ fn holding(folder: &Path, secret: &[u8]) -> Vec<PathBuf> {
 #[test]
 fn a_bucket_is_read_with_the_launchers_keys_which_nobody_sees() {
     let (Some(cluster), Some(s3)) = (part("yarn"), part("s3")) else { return };
+    let _shared = shared();
     let desk = Desk::new();
     let words = desk.scene(2048);
     let files: Vec<&str> = words.split(' ').filter(|w| !w.starts_with("--")).collect();
@@ -212,6 +235,7 @@ fn holding_on_hdfs(cluster: &Part, id: &str) -> Vec<String> {
 #[test]
 fn without_keys_the_job_says_so() {
     let (Some(cluster), Some(s3)) = (part("yarn"), part("s3")) else { return };
+    let _shared = shared();
     let desk = Desk::new();
     let keyless = s3.vars().into_iter().filter(|(n, _)| !n.contains("KEY"));
     let wrong = [("AWS_ACCESS_KEY_ID", "nobody"), ("AWS_SECRET_ACCESS_KEY", "nothing-at-all")];
