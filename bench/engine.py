@@ -13,7 +13,6 @@ processes   two processes of one thread against one: summed CPU, and wall
 """
 import argparse
 import shutil
-import statistics
 import sys
 from pathlib import Path
 
@@ -22,27 +21,11 @@ import measure
 PAIR = ["--mode", "pseudo", "--workers", "2", "--threads", "1"]
 
 
-def turns(contenders, repeat, clean=lambda: None):
-    """Medians of (cpu, wall) of each contender, which take turns."""
-    runs = {name: [] for name in contenders}
-    for turn in range(repeat):
-        for name in list(contenders) if turn % 2 == 0 else list(contenders)[::-1]:
-            clean()
-            got = measure.run(contenders[name], keep=1 << 20)
-            if got["rc"]:
-                sys.exit(f"{name}: {' '.join(contenders[name])}\n{got['said']}")
-            print(f"{name}: {got['cpu']:.2f} CPU s, {got['wall']:.2f} s", file=sys.stderr)
-            runs[name].append(got)
-    clean()
-    return {name: {key: statistics.median(r[key] for r in all) for key in ("cpu", "wall", "largest")}
-            for name, all in runs.items()}
-
-
 def exchange(a):
     mib = 256 if a.quick else 2048
     size = [str(a.tools / "examples/shuffled"), "--splits", str(mib // 16), "--mib", "16", "--partitions", "32", "--quiet"]
     size += ["--scratch", str(a.folder)]
-    got = turns({
+    got = measure.turns({
         "making the records": [*size, "--threads", "2", "--generate-only"],
         "in one process": [*size, "--threads", "2"],
         "in one process, through files": [*size, "--threads", "2", "--shuffle", "durable"],
@@ -62,17 +45,18 @@ def splits(a):
     count, out = 10_000 if a.quick else 100_000, a.folder / "numbers"
     line = [str(a.tools / "examples/splits"), "--out", str(out), "--quiet"]
 
-    def clean():
+    def clean(_=None):
         out.unlink(missing_ok=True)
         shutil.rmtree(a.folder / ".numbers.mapfold", ignore_errors=True)
 
     many, few = ["--count", str(count)], ["--count", "10"]
-    got = turns({
+    got = measure.turns({
         "1 process, 2 threads": [*line, *many, "--threads", "2"],
         "2 members of 1 thread": [*line, *many, *PAIR],
         "1 process, 10 splits": [*line, *few, "--threads", "2"],
         "2 members, 10 splits": [*line, *few, *PAIR],
     }, a.repeat, clean)
+    clean()
     print(f"\n| {count} splits, each with a part of the output | wall s | CPU s | wall us a split | CPU us a split |")
     print("|---|---:|---:|---:|---:|")
     for name, base in (("1 process, 2 threads", "1 process, 10 splits"), ("2 members of 1 thread", "2 members, 10 splits")):
@@ -114,7 +98,7 @@ def processes(a):
     print("|---|---:|---:|---:|---:|---:|---:|")
     for what, line in (("NDVI, deflate 6", [*ndvi, "--out", f"{out}.tif"]), ("aggregate of CSV", [*table, "--out", f"{out}.csv"])):
         line += ["--overwrite", "-q"]
-        got = turns({"one": [*line, "--threads", "1"], "two": [*line, *PAIR]}, a.repeat)
+        got = measure.turns({"one": [*line, "--threads", "1"], "two": [*line, *PAIR]}, a.repeat)
         one, two = got["one"], got["two"]
         cells = [f"{one[key]:.2f} | {two[key]:.2f} | {two[key] / one[key]:.2f}" for key in ("cpu", "wall")]
         print(f"| {what} | {' | '.join(cells)} |", flush=True)

@@ -8,7 +8,9 @@ seen, sampled every 5 ms, which counts shared pages more than once. `largest` is
 import ctypes
 import os
 import resource
+import statistics
 import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -86,3 +88,19 @@ def run(command, env=None, keep=2000):
         text.seek(0)
         return dict(rc=process.returncode, wall=wall, cpu=cpu, peak=peak[0] / 1e6,
                     largest=peak[1] / 1e6, said=text.read()[-keep:])
+
+
+def turns(contenders, repeat, before=lambda name: None):
+    """{name: medians} of commands that take turns; `before` is done before each run of one."""
+    runs = {name: [] for name in contenders}
+    for turn in range(repeat):
+        for name in list(contenders) if turn % 2 == 0 else list(contenders)[::-1]:
+            before(name)
+            command = [str(word) for word in contenders[name]]
+            got = run(command, keep=1 << 20)
+            if got["rc"]:
+                sys.exit(f"{name}: {' '.join(command)}\n{got['said']}")
+            print(f"{name}: {got['cpu']:.2f} CPU s, {got['wall']:.2f} s, {got['peak']:.0f} MB", file=sys.stderr)
+            runs[name].append(got)
+    return {name: {key: statistics.median(r[key] for r in all) for key in ("cpu", "wall", "peak", "largest")}
+            for name, all in runs.items()}

@@ -24,10 +24,9 @@ need_rust
 python="$("$here/../tests/env/setup.sh" "$here/requirements-records.txt")"
 more="$("$here/../tests/env/setup.sh" "$here/requirements-more.txt")" || { more="" && say "without pyspark and sedonadb"; }
 command -v java >/dev/null || apt_install openjdk-17-jre-headless || say "without Java: pyspark is left out"
-build=(cargo build --quiet --release --manifest-path "$here/../Cargo.toml")
-"${build[@]}" -p mapfold-cli
-"${build[@]}" -p mapfold --example shuffled --example splits
-"${build[@]}" -p mapfold-records --example sort_floor --example tera_records
+# All at once: each set of features of its own would be compiled by itself.
+cargo build --quiet --release --manifest-path "$here/../Cargo.toml" --workspace --bin mapfold --example shuffled \
+    --example splits --example sort_floor --example tera_records
 tools="$CARGO_TARGET_DIR/release"
 data="$cache/bench-records${quick:+-quick}"
 "$python" "$here/records.py" make "$data" --scale "$scale"

@@ -8,29 +8,12 @@ prints it. CPU is that of the client alone: the servers are other processes, on 
 import argparse
 import os
 import shutil
-import statistics
 import sys
 from datetime import date
 from pathlib import Path
 
 import measure
 import numpy as np
-
-
-def turns(contenders, repeat):
-    """{name: medians} of commands that take turns. A contender is (a command, what to do before each run)."""
-    runs = {name: [] for name in contenders}
-    for turn in range(repeat):
-        for name in list(contenders) if turn % 2 == 0 else list(contenders)[::-1]:
-            command, before = contenders[name]
-            before()
-            got = measure.run([str(word) for word in command])
-            if got["rc"]:
-                sys.exit(f"{name}: {command}\n{got['said']}")
-            print(f"{name}: {got['cpu']:.2f} CPU s, {got['wall']:.2f} s, {got['peak']:.0f} MB", file=sys.stderr)
-            runs[name].append(got)
-    return {name: {key: statistics.median(r[key] for r in all) for key in ("cpu", "wall", "peak")}
-            for name, all in runs.items()}
 
 
 class Bench:
@@ -49,8 +32,8 @@ class Bench:
     def mapfold(self, *words):
         return [self.a.mapfold, *words]
 
-    def table(self, heading, contenders):
-        got = turns(contenders, self.a.repeat)
+    def table(self, heading, contenders, before):
+        got = measure.turns(contenders, self.a.repeat, before)
         self.lines += [f"\n**{heading}**\n", "| | client CPU s | wall s | peak MB |", "|---|---:|---:|---:|"]
         self.lines += [f"| {name} | {r['cpu']:.2f} | {r['wall']:.2f} | {r['peak']:.0f} |" for name, r in got.items()]
         return got
@@ -62,18 +45,14 @@ class Bench:
         self.back.unlink()
 
     def copies(self, store, url, others):
-        """`others`: (name, command to put, command to get, before each put)"""
-        def gone():
-            measure.run([str(w) for w in self.mapfold("rm", url)])
-        puts = {"mapfold cp": (self.mapfold("cp", "-q", self.big, url), gone)}
-        puts |= {name: (put, before) for name, put, _, before in others}
-        self.table(f"{self.a.mib} MiB to {store}", puts)
-
-        def fresh():
-            self.back.unlink(missing_ok=True)
-        gets = {"mapfold cp": (self.mapfold("cp", "-q", url, self.back), fresh)}
-        gets |= {name: (get, fresh) for name, _, get, _ in others}
-        self.table(f"{self.a.mib} MiB from {store}", gets)
+        """`others`: (name, command to put, command to get); they replace what is there"""
+        def gone(name):
+            if name == "mapfold cp":
+                measure.run([str(w) for w in self.mapfold("rm", url)])
+        puts = {"mapfold cp": self.mapfold("cp", "-q", self.big, url)} | {name: put for name, put, _ in others}
+        self.table(f"{self.a.mib} MiB to {store}", puts, gone)
+        gets = {"mapfold cp": self.mapfold("cp", "-q", url, self.back)} | {name: get for name, _, get in others}
+        self.table(f"{self.a.mib} MiB from {store}", gets, lambda _: self.back.unlink(missing_ok=True))
         self.checked()
 
     def ndvi(self, stores):
@@ -82,17 +61,17 @@ class Bench:
         out = self.folder / "out.tif"
 
         def job(red, nir):
-            line = self.mapfold("run", "ndvi", "--red", red, "--nir", nir, "--out", out, "-q", "--format", "gtiff",
+            return self.mapfold("run", "ndvi", "--red", red, "--nir", nir, "--out", out, "-q", "--format", "gtiff",
                                 "--compress", "deflate", "--level", "6", "--threads", "2")
-            return line, lambda: out.unlink(missing_ok=True)
-        jobs, first = {"local": job(red, nir)}, None
+        jobs = {"local": job(red, nir)}
         for name, url in stores.items():
             for band in (red, nir):
                 copy = self.mapfold("cp", "-q", "--overwrite", band, f"{url}/{band.name}")
                 if (got := measure.run([str(w) for w in copy]))["rc"]:
                     sys.exit(got["said"])
             jobs[name] = job(f"{url}/{red.name}", f"{url}/{nir.name}")
-        got = self.table("NDVI of two 10980² bands to a local GeoTIFF, DEFLATE 6, inputs", jobs)
+        got = self.table("NDVI of two 10980² bands to a local GeoTIFF, DEFLATE 6, inputs", jobs,
+                         lambda _: out.unlink(missing_ok=True))
         first = got["local"]["wall"]
         self.lines += ["", "Wall against local: " + ", ".join(f"{n} {r['wall'] / first:.2f}" for n, r in got.items())]
 
@@ -111,9 +90,9 @@ def main():
     tool = os.environ["MAPFOLD_PART_HDFS_COMMAND"]
     bench.copies("HDFS", f"{hdfs}/bench/ours", [
         ("hdfs dfs", [tool, "dfs", "-put", "-f", bench.big, f"{hdfs}/bench/theirs"],
-         [tool, "dfs", "-get", "-f", f"{hdfs}/bench/theirs", bench.back], lambda: None)])
+         [tool, "dfs", "-get", "-f", f"{hdfs}/bench/theirs", bench.back])])
     s5cmd = [("s5cmd", [a.s5cmd, "cp", bench.big, f"{s3}/bench/theirs"],
-              [a.s5cmd, "cp", f"{s3}/bench/theirs", bench.back], lambda: None)] if a.s5cmd else []
+              [a.s5cmd, "cp", f"{s3}/bench/theirs", bench.back])] if a.s5cmd else []
     os.environ["S3_ENDPOINT_URL"] = os.environ["AWS_ENDPOINT_URL"]  # what s5cmd calls it
     bench.copies("S3 (MinIO)", f"{s3}/bench/ours", s5cmd)
     bench.ndvi({"HDFS": f"{hdfs}/bench", "S3 (MinIO)": f"{s3}/bench"})

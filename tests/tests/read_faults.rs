@@ -53,21 +53,21 @@ fn same_lines(desk: &Desk) {
     assert!(desk.bytes("one/part-m-00000") == desk.bytes("out/part-m-00000"), "the lines differ");
 }
 
-/// A folder of files on a cluster that this test may hurt.
-fn on_hdfs(desk: &Desk, hdfs: &OwnPart) -> String {
+/// A job over files on a cluster that this test may hurt, when some of it is done.
+fn half_way_on_hdfs(desk: &Desk, hdfs: &OwnPart) -> Running {
     many_files(desk);
     let there = hdfs.folder();
     start(desk, &hdfs.vars(), &format!("cp -r in {there}")).wait().fine();
-    there
+    let mut run = start(desk, &hdfs.vars(), &slow_copy(desk, &there, "out"));
+    until_half_way(desk, &mut run);
+    run
 }
 
 #[test]
 fn a_data_node_that_dies_is_not_noticed() {
     let Some(hdfs) = own_part("hdfs") else { return };
     let desk = Desk::new();
-    let there = on_hdfs(&desk, &hdfs);
-    let mut run = start(&desk, &hdfs.vars(), &slow_copy(&desk, &there, "out"));
-    until_half_way(&desk, &mut run);
+    let run = half_way_on_hdfs(&desk, &hdfs);
     hdfs.kill9("dn1");
     run.wait().fine();
     same_lines(&desk);
@@ -77,9 +77,7 @@ fn a_data_node_that_dies_is_not_noticed() {
 fn a_name_node_that_restarts_and_is_in_safe_mode_is_waited_for() {
     let Some(hdfs) = own_part("hdfs") else { return };
     let desk = Desk::new();
-    let there = on_hdfs(&desk, &hdfs);
-    let mut run = start(&desk, &hdfs.vars(), &slow_copy(&desk, &there, "out"));
-    until_half_way(&desk, &mut run);
+    let mut run = half_way_on_hdfs(&desk, &hdfs);
     hdfs.kill9("nn");
     // Longer than all files take: who opens one waits.
     std::thread::sleep(Duration::from_secs(10));

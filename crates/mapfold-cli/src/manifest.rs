@@ -9,6 +9,7 @@ mod slurm;
 
 use clap::{Args, Subcommand};
 use mapfold::engine::MemoryLimit;
+use mapfold::launch::quoted;
 use mapfold::{Error, Result};
 use std::process::ExitCode;
 
@@ -142,16 +143,6 @@ impl What {
             "mapfold {} --mode cluster --target {hosts} --bind 0.0.0.0 --advertise {here} --threads {threads} --memory-limit {limit}",
             said.join(" ")
         )
-    }
-}
-
-/// A word as `sh` takes it.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,+@%#".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 

@@ -56,9 +56,8 @@ pub(crate) struct Near {
     numbers: HashMap<Vec<HostId>, u32>,
     /// What waits for each host; an entry of a split that waits no more is passed over.
     queues: HashMap<HostId, VecDeque<u64>>,
+    /// Splits that are registered before the first hint comes are of no known host.
     placed: Placed,
-    /// Splits that were registered before the first hint came.
-    before: u64,
 }
 
 impl Near {
@@ -103,21 +102,18 @@ impl Near {
         self.of[split as usize] = group;
     }
 
-    fn enqueue(&mut self, split: u64) {
+    /// A split waits; behind the others, or before them ([`Near::again`]).
+    fn enqueue(&mut self, split: u64, put: fn(&mut VecDeque<u64>, u64)) {
         let Near { of, groups, queues, .. } = self;
         let group = of.get(split as usize).and_then(|group| groups.get(*group as usize));
         for host in group.into_iter().flatten() {
-            queues.entry(*host).or_default().push_back(split);
+            put(queues.entry(*host).or_default(), split);
         }
     }
 
     /// A split waits again: it goes before the others.
     pub fn again(&mut self, split: SplitId) {
-        let Near { of, groups, queues, .. } = self;
-        let group = of.get(split.0 as usize).and_then(|group| groups.get(*group as usize));
-        for host in group.into_iter().flatten() {
-            queues.entry(*host).or_default().push_front(split.0);
-        }
+        self.enqueue(split.0, VecDeque::push_front);
     }
 
     fn pop(&mut self, host: HostId) -> Option<u64> {
@@ -126,10 +122,6 @@ impl Near {
 
     /// A split was registered by a member of this host.
     pub fn count(&mut self, split: SplitId, host: Option<HostId>) {
-        if self.is_empty() {
-            self.before += 1;
-            return;
-        }
         let hosts = self.hosts(split);
         match host {
             Some(host) if hosts.contains(&host) => self.placed.local += 1,
@@ -140,17 +132,14 @@ impl Near {
 
     /// What was worked on where; nothing of a stage without hints.
     fn placed(&self) -> Placed {
-        match self.is_empty() {
-            true => Placed::default(),
-            false => Placed { anywhere: self.placed.anywhere + self.before, ..self.placed },
-        }
+        if self.is_empty() { Placed::default() } else { self.placed }
     }
 
     /// Every split waits again.
     pub fn restart(&mut self) {
-        (self.placed, self.before) = (Placed::default(), 0);
+        self.placed = Placed::default();
         self.queues.values_mut().for_each(VecDeque::clear);
-        (0..self.of.len() as u64).for_each(|split| self.enqueue(split));
+        (0..self.of.len() as u64).for_each(|split| self.enqueue(split, VecDeque::push_back));
     }
 }
 
@@ -169,7 +158,7 @@ impl Stage {
         for (split, hosts) in (first.0..self.splits).zip(hosts) {
             self.near.note(split, hosts, self.splits);
             if self.is_free(SplitId(split)) {
-                self.near.enqueue(split);
+                self.near.enqueue(split, VecDeque::push_back);
             }
         }
     }
@@ -185,12 +174,7 @@ impl Stage {
     }
 
     fn next_local(&mut self, host: HostId) -> Option<SplitId> {
-        while let Some(split) = self.near.pop(host) {
-            if self.is_free(SplitId(split)) {
-                return Some(SplitId(split));
-            }
-        }
-        None
+        self.first_free(|stage| stage.near.pop(host))
     }
 
     /// The next split without a hint.

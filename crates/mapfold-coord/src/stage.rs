@@ -181,25 +181,26 @@ impl Stage {
         self.splits - self.done - self.skipped - self.in_flight()
     }
 
-    /// The next split that waits again and has no hint.
-    pub(crate) fn next_again(&mut self) -> Option<SplitId> {
-        while let Some(Reverse((_, split))) = self.again.pop() {
-            if self.is_free(SplitId(split)) {
-                return Some(SplitId(split));
+    /// The first of what `next` gives that is free.
+    pub(crate) fn first_free(&mut self, mut next: impl FnMut(&mut Stage) -> Option<u64>) -> Option<SplitId> {
+        while let Some(split) = next(self).map(SplitId) {
+            if self.is_free(split) {
+                return Some(split);
             }
         }
         None
     }
 
+    /// The next split that waits again and has no hint.
+    pub(crate) fn next_again(&mut self) -> Option<SplitId> {
+        self.first_free(|stage| stage.again.pop().map(|Reverse((_, split))| split))
+    }
+
     /// The next split that waits, whatever hints say.
     pub(crate) fn next_waiting(&mut self) -> Option<SplitId> {
-        if let Some(split) = self.next_again() {
+        let far = |stage: &mut Stage| stage.again_far.pop().map(|Reverse((_, split))| split);
+        if let Some(split) = self.next_again().or_else(|| self.first_free(far)) {
             return Some(split);
-        }
-        while let Some(Reverse((_, split))) = self.again_far.pop() {
-            if self.is_free(SplitId(split)) {
-                return Some(SplitId(split));
-            }
         }
         while self.cursor < self.splits {
             let split = self.ordered(self.cursor);

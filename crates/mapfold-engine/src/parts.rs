@@ -6,11 +6,10 @@
 //! failed attempts leave goes with the work folder.
 
 use crate::commit::about_output;
-use crate::streams::{stream_name, write_part};
+use crate::streams::{random, stream_name, write_part};
 use mapfold_plan::{OutputShape, Part, PartFolder, PartRecord, Result};
 use mapfold_store::{Loc, StoreError, Stores, WorkFile};
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The working files of one output, as one process writes them.
@@ -50,7 +49,7 @@ impl PartFiles {
 impl PartFolder for PartFiles {
     fn create(&self, name: &str) -> Result<(String, Arc<dyn WorkFile>)> {
         // Not the attempt's number: after `--resume` numbers begin anew, and a late process of the run before may write.
-        let unique = std::hash::RandomState::new().build_hasher().finish();
+        let unique = random();
         let attempt = format!("{name}.{:x}.{unique:016x}", std::process::id());
         let to = match self.shape {
             OutputShape::Folder => self.output.join(name),

@@ -33,8 +33,6 @@ use std::time::{Duration, Instant};
 
 /// How often counters and what members have used are told, at the begin.
 const TELL_EVERY: Duration = Duration::from_secs(1);
-/// How long a member that has done all of its own host leaves the rest to the hosts that hold it.
-const LOCAL_WAIT_MS: u64 = 500;
 
 /// Runs a plan to its end: outputs visible and whole, or an error and nothing visible.
 ///
@@ -456,7 +454,7 @@ fn shell(opts: &RunOptions, stages: &[StageRun], specs: Vec<StageSpec>) -> Resul
             let speculate_after_ms = Some(opts.speculate_after_ms);
             let base = Policy { lost_after_ms, lease_ms, speculate_after_ms, ..Policy::default() };
             // A process may be killed for reasons that are not the job's: more often than else would be worth it.
-            Policy { kill_overdue: true, max_generations: 10, local_wait_ms: LOCAL_WAIT_MS, ..base }
+            Policy { kill_overdue: true, max_generations: 10, local_wait_ms: Policy::cluster().local_wait_ms, ..base }
         }
         None => Policy::default(),
     };

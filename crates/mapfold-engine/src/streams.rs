@@ -15,6 +15,7 @@ use mapfold_coord::MemberId;
 use mapfold_plan::{Output, OutputShape, Part, PartFile, PartRecord, Result, StoredSegment};
 use mapfold_store::{Loc, StoreError, Stores, WorkFile};
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A granted part whose place in the streams is fixed, to be written by its member.
@@ -170,6 +171,11 @@ impl Streams {
     pub fn file(&self, stream: u32) -> &Arc<dyn WorkFile> {
         &self.files[stream as usize]
     }
+}
+
+/// A number for names that no other process has. Each `RandomState` is keyed differently, which is random enough here.
+pub fn random() -> u64 {
+    RandomState::new().build_hasher().finish()
 }
 
 /// Whether the file at `loc` has this size and this hash.

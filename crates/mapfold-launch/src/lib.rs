@@ -23,6 +23,7 @@ mod tail;
 mod target;
 mod told;
 mod with_parent;
+mod words;
 pub mod yarn;
 
 pub use carrier::{Carrier, Ended, Exit, MemberSpec, Room, Slot};
@@ -34,3 +35,4 @@ pub use membership::{MEMBER_OPTION, Membership};
 pub use ssh::{Ssh, SshOptions, Staged, share, spread};
 pub use tail::TAIL_BYTES;
 pub use target::{SshHost, Target};
+pub use words::{quoted, ssh_command};

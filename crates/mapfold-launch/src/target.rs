@@ -10,6 +10,7 @@
 //! What it does not do: reach anything. Names are checked for their form only, so that nothing in them can be an option
 //! or a command of a shell.
 
+use crate::emr::cluster_id;
 use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
@@ -62,11 +63,7 @@ impl FromStr for Target {
             return Ok(Target::Ssh(merged(hosts)));
         }
         if let Some(id) = text.strip_prefix("emr://") {
-            let is_id = |id: &str| id.starts_with("j-") && id[2..].chars().all(|c| c.is_ascii_alphanumeric());
-            return match id.strip_suffix('/').unwrap_or(id) {
-                id if is_id(id) && id.len() > 2 => Ok(Target::Emr(id.to_owned())),
-                _ => Err(format!("{id:?} is no id of an EMR cluster; they look like j-2AXXXXXXGAPLF")),
-            };
+            return cluster_id(id.strip_suffix('/').unwrap_or(id)).map(|id| Target::Emr(id.to_owned()));
         }
         match text {
             "yarn" => Ok(Target::Yarn),

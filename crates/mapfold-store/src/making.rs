@@ -85,6 +85,14 @@ impl Stores {
         }
     }
 
+    /// What [`Stores::list`] finds; nothing where there is no such folder.
+    pub(crate) fn list_if_there(&self, dir: &Loc) -> Result<Vec<Loc>, StoreError> {
+        match self.list(dir) {
+            Err(StoreError::NotFound { .. }) => Ok(Vec::new()),
+            found => found,
+        }
+    }
+
     /// The object called `key` in the bucket of `loc`, to be made of parts.
     fn door(&self, loc: &Loc, key: &str) -> Result<Door, StoreError> {
         match self.remote(loc)? {

@@ -55,10 +55,7 @@ impl PieceFile {
 
     /// Looks what pieces there are: other processes write them too.
     fn look(&self) -> Result<(), StoreError> {
-        let found = match self.stores.list(&self.loc) {
-            Err(StoreError::NotFound { .. }) => Vec::new(),
-            found => found?,
-        };
+        let found = self.stores.list_if_there(&self.loc)?;
         self.known().extend(found.iter().filter_map(|piece| place(piece.name())));
         Ok(())
     }

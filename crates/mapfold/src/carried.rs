@@ -79,10 +79,9 @@ fn aboard(args: &RunArgs, logs: &Path, token: &Token) -> Result<Aboard> {
 fn by_ssh(args: &RunArgs, hosts: &[SshHost], logs: &Path, token: &Token) -> Result<Aboard> {
     let counts = args.spread(hosts)?;
     let chosen: Vec<SshHost> = hosts.iter().zip(&counts).filter(|(_, n)| **n > 0).map(|(h, _)| h.clone()).collect();
-    let command = std::env::var("MAPFOLD_SSH").unwrap_or_else(|_| "ssh".to_owned());
     let options = SshOptions {
         hosts: chosen,
-        command: command.split_whitespace().map(str::to_owned).collect(),
+        command: mapfold_launch::ssh_command(),
         program: Staged::this_program()?,
         token: token.clone(),
         logs: logs.to_owned(),
@@ -115,7 +114,7 @@ fn is_for_others(name: &str) -> bool {
 }
 
 /// An error of a carrier, with its remedy.
-fn told(e: LaunchError) -> Error {
+pub(crate) fn told(e: LaunchError) -> Error {
     let remedy = e.remedy().map(str::to_owned);
     let kind = if matches!(e, LaunchError::Host { .. }) { Kind::Input } else { Kind::Job };
     let error = Error::caused(kind, e);

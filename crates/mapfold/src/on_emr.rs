@@ -7,9 +7,10 @@
 #![allow(clippy::print_stderr)] // What goes on, a line at a time.
 
 use crate::args::RunArgs;
-use crate::{Error, Result, on_yarn, says};
+use crate::{Error, Result, carried, on_yarn, says};
 use mapfold_coord::JobId;
 use mapfold_engine::Cancel;
+use mapfold_launch::Staged;
 use mapfold_launch::emr::{Emr, EmrError, HOME_VARIABLE, Home, Left, Listed, StepPlan, StepState};
 use mapfold_launch::yarn::Outcome;
 use mapfold_plan::Kind;
@@ -107,7 +108,7 @@ pub(crate) fn leave_error(error: &Error) {
 /// The cluster, unless it is gone.
 fn living(emr: &Emr, id: &str) -> Result<Listed> {
     let cluster = emr.describe(id).map_err(told)?;
-    if cluster.state.starts_with("TERMINAT") {
+    if cluster.is_ending() {
         let state = cluster.state.to_lowercase().replace('_', " ");
         let why = if cluster.reason.is_empty() { String::new() } else { format!(" ({})", cluster.reason) };
         let remedy = format!("make another like it: mapfold cluster clone {id}");
@@ -135,19 +136,15 @@ fn staging(args: &RunArgs, logs: &str) -> Result<Loc> {
 
 /// Puts this program there, under its SHA-256, unless it is there.
 fn bring(stores: &Stores, staging: &Loc, quiet: bool) -> Result<(String, String)> {
-    let cannot = |e: std::io::Error| Error::caused(Kind::Job, e);
-    let path = std::env::current_exe().map_err(cannot)?;
-    let hash = mapfold_wire::sha256(&mut std::fs::File::open(&path).map_err(cannot)?);
-    let hash = hash.map_err(|e| Error::caused(Kind::Job, e))?;
+    let Staged { path, hash, size } = Staged::this_program().map_err(carried::told)?;
     let place = staging.join("bin").join(&hash).join("mapfold");
-    let bytes = std::fs::metadata(&path).map_err(cannot)?.len();
     match stores.block_on(stores.head(&place)) {
-        Ok(info) if info.size == bytes => {}
+        Ok(info) if info.size == size => {}
         Ok(_) | Err(StoreError::NotFound { .. }) => {
             if !quiet {
-                eprintln!("the program ({}) goes to {place}", mapfold_watch::human::bytes(bytes));
+                eprintln!("the program ({}) goes to {place}", mapfold_watch::human::bytes(size));
             }
-            stores.put(&place, std::fs::read(&path).map_err(cannot)?.into())?;
+            stores.put(&place, std::fs::read(&path).map_err(|e| Error::caused(Kind::Job, e))?.into())?;
         }
         Err(e) => return Err(e.into()),
     }
@@ -199,11 +196,10 @@ struct Step<'a> {
 
 impl Step<'_> {
     fn left_alone(&self, json: bool) -> ExitCode {
-        let id = &self.cluster.id;
         if json {
-            return says::print_json(&serde_json::json!({ "cluster": id, "step": self.number }));
+            return says::print_json(&serde_json::json!({ "cluster": self.cluster.id, "step": self.number }));
         }
-        eprintln!("runs as a step: aws emr describe-step --cluster-id {id} --step-id {}", self.number);
+        eprintln!("runs as a step: {}", self.where_it_is());
         says::print_text(&format!("{}\n", self.number))
     }
 

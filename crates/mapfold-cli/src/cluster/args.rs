@@ -42,6 +42,24 @@ impl Teardown {
     }
 }
 
+/// How a cluster is made, whatever it is to be.
+#[derive(Args, Clone, Debug)]
+pub struct Making {
+    #[command(flatten)]
+    pub teardown: Teardown,
+    /// Show what would be asked for, and make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Return at once, not when it is ready
+    #[arg(long)]
+    pub no_wait: bool,
+    #[command(flatten)]
+    pub region: Region,
+    /// As JSON on stdout
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Make a cluster
 #[derive(Args, Clone, Debug)]
 pub struct CreateArgs {
@@ -82,18 +100,7 @@ pub struct CreateArgs {
     #[arg(long, value_name = "ROLE")]
     pub node_role: Option<String>,
     #[command(flatten)]
-    pub teardown: Teardown,
-    /// Show what would be asked for, and ask nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Return at once, not when it is ready
-    #[arg(long)]
-    pub no_wait: bool,
-    #[command(flatten)]
-    pub region: Region,
-    /// As JSON on stdout
-    #[arg(long)]
-    pub json: bool,
+    pub making: Making,
 }
 
 /// Make a cluster like another one
@@ -102,18 +109,7 @@ pub struct CloneArgs {
     /// Its id: j-…
     pub id: String,
     #[command(flatten)]
-    pub teardown: Teardown,
-    /// Show what would be asked for, and make nothing
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Return at once, not when it is ready
-    #[arg(long)]
-    pub no_wait: bool,
-    #[command(flatten)]
-    pub region: Region,
-    /// As JSON on stdout
-    #[arg(long)]
-    pub json: bool,
+    pub making: Making,
 }
 
 /// List the clusters that stand

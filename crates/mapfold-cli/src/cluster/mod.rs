@@ -7,9 +7,10 @@
 mod args;
 
 use crate::{examples, parsed, verbs};
-use args::{CloneArgs, CreateArgs, DestroyArgs, Kind, ListArgs, Region, SshArgs};
+use args::{CloneArgs, CreateArgs, DestroyArgs, Kind, ListArgs, Making, Region, SshArgs};
 use clap::{ArgMatches, Args, Command};
-use mapfold::launch::emr::{ClusterPlan, Emr, Listed, quoted};
+use mapfold::launch::emr::{ClusterPlan, Emr, Listed, cluster_id};
+use mapfold::launch::{quoted, ssh_command};
 use mapfold::store::Stores;
 use mapfold::{Error, Result, emr_error};
 use serde_json::json;
@@ -59,13 +60,8 @@ fn emr(region: &Region) -> Result<Emr> {
 }
 
 fn check_id(id: &str) -> Result<()> {
-    let is_id =
-        id.strip_prefix("j-").is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric()));
-    match is_id {
-        true => Ok(()),
-        false => Err(Error::usage(format!("{id:?} is no id of an EMR cluster; they look like j-2AXXXXXXGAPLF"))
-            .with_remedy("`mapfold cluster list` shows those that stand")),
-    }
+    let told = |why| Error::usage(why).with_remedy("`mapfold cluster list` shows those that stand");
+    cluster_id(id).map(drop).map_err(told)
 }
 
 fn create(args: &CreateArgs) -> Result<ExitCode> {
@@ -74,7 +70,7 @@ fn create(args: &CreateArgs) -> Result<ExitCode> {
         let what = format!("--logs {logs}: EMR puts logs into S3 only");
         return Err(Error::usage(what).with_remedy("--logs s3://bucket/folder/"));
     }
-    make(&plan(args), &args.region, (args.dry_run, args.no_wait, args.json))
+    make(&plan(args), &args.making)
 }
 
 fn plan(args: &CreateArgs) -> ClusterPlan {
@@ -90,7 +86,7 @@ fn plan(args: &CreateArgs) -> ClusterPlan {
         key: args.key.clone(),
         subnet: args.subnet.clone(),
         logs: args.logs.clone(),
-        idle: args.teardown.idle(),
+        idle: args.making.teardown.idle(),
         service_role: or(&args.service_role, default.service_role),
         node_role: or(&args.node_role, default.node_role),
     }
@@ -98,29 +94,28 @@ fn plan(args: &CreateArgs) -> ClusterPlan {
 
 fn clone(args: &CloneArgs) -> Result<ExitCode> {
     check_id(&args.id)?;
-    let like = emr(&args.region)?.plan_of(&args.id).map_err(emr_error)?;
-    let plan = ClusterPlan { idle: args.teardown.idle(), ..like };
-    make(&plan, &args.region, (args.dry_run, args.no_wait, args.json))
+    let like = emr(&args.making.region)?.plan_of(&args.id).map_err(emr_error)?;
+    make(&ClusterPlan { idle: args.making.teardown.idle(), ..like }, &args.making)
 }
 
-fn make(plan: &ClusterPlan, region: &Region, (dry_run, no_wait, as_json): (bool, bool, bool)) -> Result<ExitCode> {
-    if dry_run {
+fn make(plan: &ClusterPlan, how: &Making) -> Result<ExitCode> {
+    if how.dry_run {
         let policy = plan.policy("j-…");
         let asked = json!({ "RunJobFlow": plan.request(), "PutAutoTerminationPolicy": policy });
         return verbs::say(&format!("{asked:#}\n"));
     }
-    let emr = emr(region)?;
+    let emr = emr(&how.region)?;
     let made = emr.create(plan).map_err(emr_error)?;
     let end = plan.idle.map_or_else(
         || format!("it stands, and costs, until: mapfold cluster destroy {}", made.id),
         |idle| format!("it is taken down when it has been idle for {idle}"),
     );
     verbs::note(&format!("{} is being made; {end}", made.id));
-    let cluster = match no_wait {
+    let cluster = match how.no_wait {
         true => Listed { id: made.id.clone(), ..Listed::default() },
         false => wait(&emr, &made.id)?,
     };
-    if as_json {
+    if how.json {
         return verbs::say(&format!(
             "{:#}\n",
             json!({ "id": made.id, "primary": cluster.primary, "state": cluster.state })
@@ -135,7 +130,7 @@ fn wait(emr: &Emr, id: &str) -> Result<Listed> {
     let (began, mut shown) = (Instant::now(), String::new());
     loop {
         let cluster = emr.describe(id).map_err(emr_error)?;
-        if cluster.state.starts_with("TERMINAT") {
+        if cluster.is_ending() {
             let reason = if cluster.reason.is_empty() { "without a reason".into() } else { cluster.reason };
             return Err(Error::job(format!("{id} ended before it was ready: {reason}")));
         }
@@ -166,7 +161,7 @@ fn list(args: &ListArgs) -> Result<ExitCode> {
 fn ssh(args: &SshArgs) -> Result<ExitCode> {
     check_id(&args.id)?;
     let cluster = emr(&args.region)?.describe(&args.id).map_err(emr_error)?;
-    if cluster.primary.is_empty() || cluster.state.starts_with("TERMINAT") {
+    if cluster.primary.is_empty() || cluster.is_ending() {
         let state = cluster.state.to_lowercase();
         return Err(Error::input(format!("{} has no primary node to talk to: it is {state}", args.id))
             .with_remedy("`mapfold cluster list` shows those that stand"));
@@ -182,9 +177,7 @@ fn ssh(args: &SshArgs) -> Result<ExitCode> {
 
 /// The command; `MAPFOLD_SSH` names another than `ssh`, as for `--target ssh://`.
 fn ssh_words(args: &SshArgs, primary: &str) -> Vec<String> {
-    let ssh = std::env::var("MAPFOLD_SSH").ok().filter(|text| !text.trim().is_empty());
-    let ssh = ssh.unwrap_or_else(|| "ssh".to_owned());
-    let mut words: Vec<String> = ssh.split_whitespace().map(str::to_owned).collect();
+    let mut words = ssh_command();
     if let Some(identity) = &args.identity {
         words.extend(["-i".to_owned(), identity.to_string_lossy().into_owned()]);
     }

@@ -15,11 +15,10 @@ use super::faults::about_output;
 use super::layout::GoOn;
 use super::output::Whole;
 use super::uploads;
-use crate::streams::WHOLE;
+use crate::streams::{WHOLE, random};
 use mapfold_plan::{Error, Output, OutputShape, PartFile, PartRecord, Result};
 use mapfold_store::{Loc, Replace, Scheme, StoreError, Stores};
 use serde_json::{Value, json};
-use std::hash::{BuildHasher, Hasher};
 
 /// The file that says that a folder is whole.
 pub const SUCCESS: &str = "_SUCCESS";
@@ -102,7 +101,7 @@ fn success(output: &dyn Output, files: &[&PartFile]) -> String {
         "bytes": bytes,
         "records": records,
         "files": files.iter().map(file).collect::<Vec<Value>>(),
-        "written": format!("{:016x}", std::hash::RandomState::new().build_hasher().finish()),
+        "written": format!("{:016x}", random()),
     });
     format!("{told:#}\n")
 }

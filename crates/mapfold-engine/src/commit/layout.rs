@@ -6,10 +6,9 @@
 
 use super::output::Whole;
 use crate::pool::Rooms;
-use crate::streams::{Streams, WHOLE, stream_name};
+use crate::streams::{Streams, WHOLE, random, stream_name};
 use mapfold_plan::{Assignment, Cx, FileHash, Part, PartRecord, Result, Units};
 use mapfold_store::{Loc, Stores, WorkFile};
-use std::hash::{BuildHasher, Hasher};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -100,7 +99,7 @@ fn pour(
     go_on: GoOn<'_>,
 ) -> Result<Whole> {
     // A name of its own: what an earlier run had begun is ended under its own name.
-    let name = format!("{WHOLE}.{:016x}", std::hash::RandomState::new().build_hasher().finish());
+    let name = format!("{WHOLE}.{:016x}", random());
     let file = stores.start_file(&dir.join(&name), to)?;
     let (mut at, mut hash) = (0, FileHash::default());
     let mut put = |bytes: &[u8]| -> Result<()> {

@@ -10,12 +10,11 @@
 use super::faults::about_output;
 use super::folder::{SUCCESS, told};
 use super::output::Whole;
-use crate::streams::{WHOLE, is_file};
+use crate::streams::{WHOLE, is_file, random};
 use mapfold_plan::{Error, PartFile, Result};
 use mapfold_store::{Entry, Loc, Replace, StoreError, Stores, many};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, Hasher};
 
 /// What the folder is made of.
 #[derive(Serialize, Deserialize)]
@@ -34,7 +33,7 @@ pub fn list((stores, dir): (&Stores, &Loc), files: &[&PartFile], success: String
     let listed = Listed { success, files: files.iter().map(|f| (*f).clone()).collect() };
     let text = serde_json::to_vec(&listed).expect("plain values become JSON");
     // A name of its own: a late process of an earlier run cannot change the list that is decided on.
-    let name = format!("{WHOLE}.{:016x}", std::hash::RandomState::new().build_hasher().finish());
+    let name = format!("{WHOLE}.{:016x}", random());
     stores.put(&dir.join(&name), text.into())?;
     Ok(Whole { name, bytes, in_place: true, checksum })
 }

@@ -40,6 +40,13 @@ pub struct Listed {
     pub logs: String,
 }
 
+impl Listed {
+    /// Whether it takes no jobs any more.
+    pub fn is_ending(&self) -> bool {
+        self.state.starts_with("TERMINAT")
+    }
+}
+
 /// How a step is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StepState {

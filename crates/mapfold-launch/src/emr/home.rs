@@ -4,7 +4,7 @@
 //! code is only `COMPLETED` or `FAILED`. So the launcher there puts what it would have printed into this folder, the exit
 //! code last, and the one here prints it and removes the folder.
 
-use crate::yarn::Outcome;
+use crate::yarn::{Outcome, if_there};
 use mapfold_coord::JobId;
 use mapfold_store::{Loc, StoreError, Stores};
 
@@ -67,29 +67,16 @@ impl Home {
     /// # Errors
     /// Those of S3.
     pub fn take(&self) -> Result<Option<Left>, StoreError> {
-        let left = match (self.file("exit")?, self.file("error")?) {
-            (Some(exit), _) => Left::Outcome(self.outcome(&exit)?),
-            (None, Some(error)) => Left::Error(error),
-            (None, None) => return Ok(None),
+        let left = match Outcome::read(&self.stores, &self.folder)? {
+            Some(outcome) => Some(Left::Outcome(outcome)),
+            None => if_there(&self.stores, &self.folder.join("error"))?.map(Left::Error),
         };
-        if let Err(e) = self.stores.remove_dir(&self.folder) {
+        if left.is_some()
+            && let Err(e) = self.stores.remove_dir(&self.folder)
+        {
             tracing::info!("{} could not be removed: {e}", self.folder);
         }
-        Ok(Some(left))
-    }
-
-    fn outcome(&self, exit: &[u8]) -> Result<Outcome, StoreError> {
-        let exit = String::from_utf8_lossy(exit).trim().parse().unwrap_or(1);
-        let file = |name| self.file(name).map(Option::unwrap_or_default);
-        Ok(Outcome { exit, stdout: file("stdout")?, stderr: file("stderr")?, events: file("events")? })
-    }
-
-    fn file(&self, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
-        match self.stores.get(&self.folder.join(name)) {
-            Ok(bytes) => Ok(Some(bytes.to_vec())),
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(e) => Err(e),
-        }
+        Ok(left)
     }
 }
 

@@ -22,4 +22,21 @@ pub use api::{Emr, Listed, Made, StepState};
 pub use error::EmrError;
 pub use home::{HOME_VARIABLE, Home, Left};
 pub use plan::{ClusterPlan, IdleTimeout};
-pub use step::{StepPlan, quoted};
+pub use step::StepPlan;
+
+/// The text, if it is an id of a cluster.
+///
+/// ```
+/// use mapfold_launch::emr::cluster_id;
+/// assert_eq!(cluster_id("j-2AXXXXXXGAPLF"), Ok("j-2AXXXXXXGAPLF"));
+/// assert!(cluster_id("j-").is_err() && cluster_id("2AXXXXXXGAPLF").is_err());
+/// ```
+///
+/// # Errors
+/// What ids look like.
+pub fn cluster_id(text: &str) -> Result<&str, String> {
+    match text.strip_prefix("j-") {
+        Some(rest) if !rest.is_empty() && rest.chars().all(|c| c.is_ascii_alphanumeric()) => Ok(text),
+        _ => Err(format!("{text:?} is no id of an EMR cluster; they look like j-2AXXXXXXGAPLF")),
+    }
+}

@@ -3,6 +3,7 @@
 //! Everybody who may list the cluster's steps reads all of it, and so do its processes' lists: no secret is in it.
 
 use super::home::HOME_VARIABLE;
+use crate::words::quoted;
 use serde_json::{Value, json};
 
 /// A step to be.
@@ -54,21 +55,6 @@ impl StepPlan {
             "ActionOnFailure": "CONTINUE",
             "HadoopJarStep": { "Jar": "command-runner.jar", "Args": ["bash", "-c", self.script()] },
         })
-    }
-}
-
-/// Text as one word of a shell.
-///
-/// ```
-/// assert_eq!(mapfold_launch::emr::quoted("it's"), r"'it'\''s'");
-/// assert_eq!(mapfold_launch::emr::quoted("--out"), "--out");
-/// ```
-pub fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.to_string()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

@@ -30,6 +30,7 @@ pub use carrier::{
 pub use error::YarnError;
 pub use rm::{App, Maximum, Rm};
 pub use site::Site;
+pub(crate) use staging::if_there;
 pub use staging::{Outcome, Staging};
 pub use submit::{Submission, Submitted};
 pub(crate) use words::container as container_words;

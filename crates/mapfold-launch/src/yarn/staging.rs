@@ -54,6 +54,26 @@ pub struct Outcome {
     pub events: Vec<u8>,
 }
 
+impl Outcome {
+    /// What lies in a folder, once it is whole: the exit code comes last.
+    pub(crate) fn read(stores: &Stores, folder: &Loc) -> Result<Option<Outcome>, StoreError> {
+        let file = |name| if_there(stores, &folder.join(name));
+        let Some(exit) = file("exit")? else { return Ok(None) };
+        let exit = String::from_utf8_lossy(&exit).trim().parse().unwrap_or(1);
+        let [stdout, stderr, events] = ["stdout", "stderr", "events"].map(|n| file(n).map(Option::unwrap_or_default));
+        Ok(Some(Outcome { exit, stdout: stdout?, stderr: stderr?, events: events? }))
+    }
+}
+
+/// A small file, where there is one.
+pub(crate) fn if_there(stores: &Stores, loc: &Loc) -> Result<Option<Vec<u8>>, StoreError> {
+    match stores.get(loc) {
+        Ok(bytes) => Ok(Some(bytes.to_vec())),
+        Err(StoreError::NotFound { .. }) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
 /// `/user/NAME/.mapfold` on the cluster's own file system.
 fn own_folder(site: &Site) -> Result<Loc, YarnError> {
     let bad = |why: String| YarnError::BadConfiguration { file: "core-site.xml".into(), why };
@@ -152,16 +172,7 @@ impl Staging {
     /// [`YarnError::Files`].
     pub fn outcome(&self, attempt: u64) -> Result<Option<Outcome>, YarnError> {
         let failed = |source| YarnError::Files { doing: "what the job left on the cluster cannot be read", source };
-        let folder = self.folder.join(&format!("outcome-{attempt}"));
-        let get = |name: &str| match self.stores.get(&folder.join(name)) {
-            Ok(bytes) => Ok(Some(bytes.to_vec())),
-            Err(StoreError::NotFound { .. }) => Ok(None),
-            Err(e) => Err(failed(e)),
-        };
-        let Some(exit) = get("exit")? else { return Ok(None) };
-        let exit = String::from_utf8_lossy(&exit).trim().parse().unwrap_or(1);
-        let [stdout, stderr, events] = ["stdout", "stderr", "events"].map(|n| get(n).map(Option::unwrap_or_default));
-        Ok(Some(Outcome { exit, stdout: stdout?, stderr: stderr?, events: events? }))
+        Outcome::read(&self.stores, &self.folder.join(&format!("outcome-{attempt}"))).map_err(failed)
     }
 
     /// Removes the job's folder.

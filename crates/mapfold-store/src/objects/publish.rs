@@ -96,10 +96,7 @@ pub(crate) fn abandon(stores: &Stores, dir: &Loc, door: DoorTo<'_>) -> Result<()
 }
 
 fn notes(stores: &Stores, dir: &Loc) -> Result<Vec<Loc>, StoreError> {
-    let mut notes = match stores.list(dir) {
-        Err(StoreError::NotFound { .. }) => Vec::new(),
-        found => found?,
-    };
+    let mut notes = stores.list_if_there(dir)?;
     notes.retain(|note| note.name().ends_with(BEGUN));
     Ok(notes)
 }
