@@ -1,6 +1,6 @@
 """Bytes from and to stores, and a job that reads there: client CPU, wall and peak memory, medians of interleaved runs.
 
-usage: throughput.py DATA --mapfold BINARY [--s5cmd BINARY] [--mib 1024] [--repeat 3] [--page FILE]
+usage: throughput.py DATA --mapfold BINARY --aws AWS_CLI [--mib 1024] [--repeat 3] [--page FILE]
 
 DATA has the scene `d10980` of scene.py. The environment says where the servers are, as `cluster/part.sh hdfs,s3 env`
 prints it. CPU is that of the client alone: the servers are other processes, on the same cores.
@@ -49,7 +49,7 @@ class Bench:
         def gone(name):
             if name == "mapfold cp":
                 measure.run([str(w) for w in self.mapfold("rm", url)])
-        puts = {"mapfold cp": self.mapfold("cp", "-q", self.big, url)} | {name: put for name, put, _ in others}
+        puts = {"mapfold cp": self.mapfold("cp", "-q", "--parents", self.big, url)} | {name: put for name, put, _ in others}
         self.table(f"{self.a.mib} MiB to {store}", puts, gone)
         gets = {"mapfold cp": self.mapfold("cp", "-q", url, self.back)} | {name: get for name, _, get in others}
         self.table(f"{self.a.mib} MiB from {store}", gets, lambda _: self.back.unlink(missing_ok=True))
@@ -80,7 +80,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("data", type=Path)
     p.add_argument("--mapfold", required=True)
-    p.add_argument("--s5cmd")
+    p.add_argument("--aws", required=True)
     p.add_argument("--mib", type=int, default=1024)
     p.add_argument("--repeat", type=int, default=3)
     p.add_argument("--page", type=Path)
@@ -91,10 +91,9 @@ def main():
     bench.copies("HDFS", f"{hdfs}/bench/ours", [
         ("hdfs dfs", [tool, "dfs", "-put", "-f", bench.big, f"{hdfs}/bench/theirs"],
          [tool, "dfs", "-get", "-f", f"{hdfs}/bench/theirs", bench.back])])
-    s5cmd = [("s5cmd", [a.s5cmd, "cp", bench.big, f"{s3}/bench/theirs"],
-              [a.s5cmd, "cp", f"{s3}/bench/theirs", bench.back])] if a.s5cmd else []
-    os.environ["S3_ENDPOINT_URL"] = os.environ["AWS_ENDPOINT_URL"]  # what s5cmd calls it
-    bench.copies("S3 (MinIO)", f"{s3}/bench/ours", s5cmd)
+    bench.copies("S3 (MinIO)", f"{s3}/bench/ours", [
+        ("AWS CLI", [a.aws, "s3", "cp", "--quiet", bench.big, f"{s3}/bench/theirs"],
+         [a.aws, "s3", "cp", "--quiet", f"{s3}/bench/theirs", bench.back])])
     bench.ndvi({"HDFS": f"{hdfs}/bench", "S3 (MinIO)": f"{s3}/bench"})
     print("\n".join(bench.lines))
     if a.page:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# How fast bytes come and go: `mapfold cp` from and to HDFS and an S3 server beside `hdfs dfs` and s5cmd, and NDVI with
+# How fast bytes come and go: `mapfold cp` from and to HDFS and an S3 server beside `hdfs dfs` and the AWS CLI, and NDVI with
 # its inputs there against local ones. The servers are those of cluster/, started here, on this machine.
 # Writes docs/src/throughput-table.md. About 10 minutes and 6 GB of disk.
 #
@@ -7,14 +7,11 @@
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 . "$here/../tests/env/need.sh"
-s5cmd_version=v2.3.0
 
 need_rust
 python="$("$here/../tests/env/setup.sh" "$here/requirements.txt")"
 cargo build --quiet --release --manifest-path "$here/../Cargo.toml" --workspace --bin mapfold
-s5cmd="$cache/parts/s5cmd-$s5cmd_version/s5cmd"
-[ -x "$s5cmd" ] || GOBIN="${s5cmd%/*}" CGO_ENABLED=0 go install -trimpath "github.com/peak/s5cmd/v2@$s5cmd_version" ||
-    { say "without s5cmd" && s5cmd=""; }
+aws="$("$here/../tests/env/setup.sh" "$here/requirements-aws.txt")"
 data="$cache/bench-data"
 "$python" "$here/scene.py" "$data/d10980" --size 10980 >&2
 MAPFOLD_PARTS_RUN="$(mktemp -d "${TMPDIR:-/tmp}/mapfold-bench-XXXXXX")"
@@ -24,5 +21,5 @@ trap '"$here/../cluster/part.sh" hdfs,s3 wipe; rmdir "$MAPFOLD_PARTS_RUN" 2>/dev
 eval "$("$here/../cluster/part.sh" hdfs,s3 env)"
 page=()
 case " $* " in *" --mib"*) ;; *) page=(--page "$here/../docs/src/throughput-table.md") ;; esac
-"$python" "$here/throughput.py" "$data" --mapfold "$CARGO_TARGET_DIR/release/mapfold" ${s5cmd:+--s5cmd "$s5cmd"} \
+"$python" "$here/throughput.py" "$data" --mapfold "$CARGO_TARGET_DIR/release/mapfold" --aws "${aws%/*}/aws" \
     ${page[@]+"${page[@]}"} "$@"
