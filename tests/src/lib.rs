@@ -28,9 +28,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-/// The checkout.
+/// The checkout that is tested: cargo says at run time where the tested package is. What was compiled in may be another
+/// clone that used the same target folder.
+///
+/// # Panics
+/// When that is in no checkout.
 pub fn checkout() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the checkout").to_path_buf()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    let is_root = |folder: &&Path| folder.join("Cargo.lock").is_file();
+    Path::new(&package).ancestors().find(is_root).expect("a package lies in a checkout").to_path_buf()
 }
 
 /// `cargo`, without what the cargo around this test tells about its own package: build scripts that watch such a

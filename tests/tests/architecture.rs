@@ -8,7 +8,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -188,7 +187,7 @@ fn ships(edge: &Value) -> bool {
 
 /// `cargo metadata` of this workspace; offline, for the build has fetched all that is needed for this platform.
 fn metadata(options: &[&str]) -> Value {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = mapfold_tests::checkout();
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
     let mut command = Command::new(cargo);
     command.current_dir(root).args(["metadata", "--format-version", "1", "--offline"]).args(options);

@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn every_file_of_the_parts_is_embedded() {
-        let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../cluster");
+        let cluster = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR").expect("cargo says it")).join("../../cluster");
         let mut found = vec![cluster.join("part.sh"), cluster.join("lib.sh")];
         ["parts", "hadoop", "gcs", "emr"].iter().for_each(|folder| files(&cluster.join(folder), &mut found));
         let name = |path: &PathBuf| path.strip_prefix(&cluster).expect("below it").to_string_lossy().into_owned();
