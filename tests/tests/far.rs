@@ -6,7 +6,7 @@
 #![allow(clippy::unwrap_used)]
 
 use mapfold_tests::far_room::{JOBS, NDVI, OUTPUTS, Room, WORDS};
-use mapfold_tests::{far, indices};
+use mapfold_tests::{far, indices, mapfold};
 
 fn each_job_makes_the_bytes_of_a_local_run(part: &'static str) {
     let Some(room) = Room::new(part) else { return };
@@ -106,6 +106,33 @@ fn what_is_given_up_is_swept(part: &'static str) {
         assert_eq!(far.run(&format!("fsck {root}")).code, 1, "{part}: it is not seen");
         far.run(&format!("fsck {root} --clean")).fine();
         room.nothing_beside(&[]);
+    }
+}
+
+/// S3 makes parts of an upload from the members' pieces itself; here 16 MiB each, behind a header.
+#[test]
+fn large_segments_of_an_image_are_copied_by_the_server() {
+    let Some(far) = far("s3") else { return };
+    let scene = far.desk.scene(3000);
+    let bands: Vec<&str> = scene.split(' ').filter(|word| !word.starts_with("--")).collect();
+    let there: Vec<String> =
+        ["red.tif", "nir.tif"].iter().zip(&bands).map(|(name, band)| far.upload(band, name)).collect();
+    let line = |red: &str, nir: &str, out: &str| {
+        format!("run ndvi --red {red} --nir {nir} --out {out} --tile 2048 --blocksize 256 --compress none")
+    };
+    far.desk.run(&line(bands[0], bands[1], "ndvi.tif")).fine();
+    for step in ["", "laid-out", "decided"] {
+        let out = format!("ndvi{step}.tif");
+        let job = line(&there[0], &there[1], &far.loc(&out)) + " -vv --mode pseudo --workers 2";
+        let points = if step.is_empty() { String::new() } else { format!("{step}=abort") };
+        let first = far.start(mapfold(), &job, &points).wait();
+        assert_eq!(first.code, if step.is_empty() { 0 } else { 137 }, "{step}: {first}");
+        assert!(first.err.contains("the server is asked to copy"), "{step}: {first}");
+        if !step.is_empty() {
+            far.run(&(job + " --resume")).fine();
+        }
+        assert!(far.bytes(&out) == far.desk.bytes("ndvi.tif"), "{step}: other bytes");
+        assert_eq!(far.uploads(&[&out]), [""; 0], "{step}: uploads left open");
     }
 }
 

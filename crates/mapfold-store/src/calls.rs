@@ -72,18 +72,24 @@ pub(crate) struct Unanswered {
 }
 
 pub(crate) async fn answer(call: &Call, options: &crate::StoreOptions) -> Result<Answer, Unanswered> {
-    let loc = || redact(&call.url);
     let unsent = |error| Unanswered { error, unsent: true };
-    let bad = |why: String| unsent(StoreError::BadUrl { loc: loc(), why });
+    let bad = |why: String| unsent(StoreError::BadUrl { loc: redact(&call.url), why });
     let url = url::Url::parse(&call.url).map_err(|e| bad(e.to_string()))?;
+    let client = client(&url, options);
+    let client = client.map_err(|why| unsent(StoreError::Network { loc: redact(&call.url), attempts: 0, why }))?;
+    answer_of(&client, call).await
+}
+
+/// The answer that this client gets.
+pub(crate) async fn answer_of(client: &Client, call: &Call) -> Result<Answer, Unanswered> {
+    let loc = || redact(&call.url);
+    let bad = |why: String| Unanswered { error: StoreError::BadUrl { loc: loc(), why }, unsent: true };
     let method = Method::from_bytes(call.method.as_bytes()).map_err(|e| bad(e.to_string()))?;
     let lost = |e: reqwest::Error| {
         let unsent = e.is_connect() || e.is_builder();
         Unanswered { error: StoreError::Network { loc: loc(), attempts: 1, why: why_lost(e) }, unsent }
     };
-    let client = client(&url, options);
-    let client = client.map_err(|why| unsent(StoreError::Network { loc: loc(), attempts: 0, why }))?;
-    let mut request = client.request(method, url).timeout(WITHIN).body(call.body.clone());
+    let mut request = client.request(method, call.url.as_str()).timeout(WITHIN).body(call.body.clone());
     for (name, value) in &call.headers {
         request = request.header(name, value);
     }
@@ -101,8 +107,8 @@ pub(crate) async fn answer(call: &Call, options: &crate::StoreOptions) -> Result
     Ok(Answer { status: response.status().as_u16(), headers, body: body.freeze() })
 }
 
-/// Calls are rare: each has a client of its own, and so a connection of its own.
-fn client(url: &url::Url, options: &crate::StoreOptions) -> Result<Client, String> {
+/// Calls are rare: each has a client of its own, and so a connection of its own. Who makes many keeps one.
+pub(crate) fn client(url: &url::Url, options: &crate::StoreOptions) -> Result<Client, String> {
     let direct = is_loopback(url);
     build(|| {
         let plain = builder(options).redirect(reqwest::redirect::Policy::none());

@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::work_file::ObjectRange;
 use crate::{Loc, StoreError, Stores, WorkFile};
 
 /// Pieces that are read at once.
@@ -139,6 +140,12 @@ impl WorkFile for PieceFile {
         Ok(()) // A piece that was put is there to stay.
     }
 
+    fn as_object(&self, offset: u64, len: u64) -> Result<Option<ObjectRange>, StoreError> {
+        let Some((start, size)) = self.find(offset)? else { return Ok(None) };
+        let range = offset - start..offset - start + len;
+        Ok((range.end <= size).then(|| ObjectRange { object: self.piece(start, size), range, size }))
+    }
+
     fn loc(&self) -> &Loc {
         &self.loc
     }
@@ -169,6 +176,9 @@ mod tests {
         assert_eq!(one.read_at(3, 6).unwrap(), "stseco");
         assert_eq!(other.read_at(20, 3).unwrap(), "far");
         assert_eq!((one.len().unwrap(), other.len().unwrap()), (23, 23));
+        let object = one.as_object(6, 4).unwrap().unwrap();
+        assert_eq!((object.object.name(), object.range, object.size), ("0000000000000005.6", 1..5, 6));
+        assert_eq!(one.as_object(4, 2).unwrap(), None, "two pieces");
         for (offset, len, there) in [(9, 4, 2), (15, 1, 0), (21, 3, 2)] {
             match one.read_at(offset, len) {
                 Err(StoreError::Truncated { got, .. }) => assert_eq!(got, there),

@@ -5,6 +5,7 @@
 //! parts are another idea), so HTTP refuses by name.
 
 use std::fs::File;
+use std::ops::Range;
 
 use bytes::Bytes;
 
@@ -71,6 +72,24 @@ pub trait WorkFile: Send + Sync {
         copy_buffered(self, src, src_offset, dst_offset, len)
     }
 
+    /// Says how long the file will be, before its first byte. It need not be said.
+    fn expect(&self, _bytes: u64) {}
+
+    /// Takes bytes of `src` as [`WorkFile::copy_from`] does, but without reading them: the store itself copies them, so
+    /// they do not pass through here. `false` where that cannot be had; then nothing has changed, and the caller copies.
+    ///
+    /// # Errors
+    /// Those of the store.
+    fn copy_there(
+        &self,
+        _src: &dyn WorkFile,
+        _src_offset: u64,
+        _dst_offset: u64,
+        _len: u64,
+    ) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
     /// Makes room of `len` bytes at the front by moving the content back without copying it; the room reads as zeros.
     /// `false` where that cannot be had (another file system, a `len` that is not whole blocks of it): then nothing
     /// has changed, and the caller copies.
@@ -84,11 +103,27 @@ pub trait WorkFile: Send + Sync {
     /// Where this file is (redacted when shown).
     fn loc(&self) -> &Loc;
 
+    /// The one object of a store that holds these bytes, where there is one.
+    #[doc(hidden)]
+    fn as_object(&self, _offset: u64, _len: u64) -> Result<Option<ObjectRange>, StoreError> {
+        Ok(None)
+    }
+
     /// The file behind a local working file.
     #[doc(hidden)]
     fn as_local(&self) -> Option<&File> {
         None
     }
+}
+
+/// Some bytes of an object.
+#[doc(hidden)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRange {
+    pub object: Loc,
+    pub range: Range<u64>,
+    /// Of the whole object.
+    pub size: u64,
 }
 
 /// The copy that works between any two working files.

@@ -3,7 +3,7 @@
 //! The servers are parts of `cluster/`; where one cannot be had, its test says SKIPPED and fails with `CI=true`.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_store::{Loc, Settings, StoreError, StoreOptions, Stores, conformance};
+use mapfold_store::{Loc, Replace, Settings, StoreError, StoreOptions, Stores, WorkFile, conformance};
 use mapfold_tests::parts::{Part, part};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -183,6 +183,99 @@ fn pass(mut client: TcpStream, mut upstream: TcpStream, lost: &AtomicUsize, puts
     if answers.join().unwrap_or_default() {
         lost.fetch_add(1, SeqCst);
     }
+}
+
+/// Where it is, and what.
+type Piece = (u64, Vec<u8>);
+
+/// Two megabytes and a bit, nine and six, as three pieces of a working file.
+fn pieces(stores: &Stores, at: &Loc) -> (Arc<dyn WorkFile>, Vec<Piece>) {
+    let file = stores.create_file(at).unwrap();
+    let mut all = Vec::new();
+    for (n, len) in [(1_u64, 2_100_000_usize), (2, 9 << 20), (3, 6 << 20)] {
+        let bytes: Vec<u8> = (0..len as u64).map(|i| (i.wrapping_mul(n * 2_654_435_761) >> 13) as u8).collect();
+        file.write_at(n << 32, &bytes).unwrap();
+        all.push((n << 32, bytes));
+    }
+    (file, all)
+}
+
+/// Makes an object of a short front and the pieces; gives which of them the server copied by itself.
+fn made_of_pieces(stores: &Stores, folder: &Loc) -> Vec<bool> {
+    let (source, all) = pieces(stores, &folder.join("stream-0"));
+    let (made, to) = (folder.join("parts").join("whole"), folder.join("image ü+.tif"));
+    let file = stores.start_file(&made, &to).unwrap();
+    let mut want = b"front".to_vec();
+    file.write_at(0, &want).unwrap();
+    let mut copied = Vec::new();
+    for (offset, bytes) in &all {
+        let at = want.len() as u64;
+        let done = file.copy_there(source.as_ref(), *offset, at, bytes.len() as u64).unwrap();
+        if !done {
+            file.write_at(at, bytes).unwrap();
+        }
+        copied.push(done);
+        want.extend_from_slice(bytes);
+    }
+    file.write_at(want.len() as u64, b"end").unwrap();
+    want.extend_from_slice(b"end");
+    file.sync().unwrap();
+    stores.publish(&made, &to, Replace::Never, &|| Ok(false)).unwrap();
+    assert!(stores.get(&to).unwrap() == want, "other bytes");
+    copied
+}
+
+#[test]
+fn large_pieces_become_parts_without_coming_here() {
+    let Some(part) = part("s3") else { return };
+    let stores = stores(&part);
+    let before = stores.counters();
+    let folder = folder(&stores, &part);
+    // The first is too small; the second gives up what the part before it lacks, and stays large enough.
+    assert_eq!(made_of_pieces(&stores, &folder), [false, true, true]);
+    let written = stores.counters().bytes_written - before.bytes_written;
+    let twice = 2 * (2_100_000 + (15 << 20));
+    assert!(written < twice - (11 << 20), "{written} bytes were sent: not much less than {twice}");
+}
+
+#[test]
+fn a_server_that_does_not_copy_gets_the_bytes() {
+    let Some(part) = part("s3") else { return };
+    let direct = stores(&part);
+    let folder = folder(&direct, &part);
+    let server = part.var("AWS_ENDPOINT_URL").trim_start_matches("http://").to_owned();
+    let proxy = format!("http://{}", proxy_without_copies(server));
+    let stores = stores_with(settings(&part).with("aws_endpoint", &proxy, "test").unwrap());
+    // The first try is refused, and made good within it; no other follows.
+    assert_eq!(made_of_pieces(&stores, &folder), [false, true, false]);
+}
+
+/// Passes bytes on to `server`, but refuses to copy.
+fn proxy_without_copies(server: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for mut client in listener.incoming().flatten() {
+            let mut upstream = TcpStream::connect(&server).unwrap();
+            std::thread::spawn(move || {
+                let (mut back, mut down) = (upstream.try_clone().unwrap(), client.try_clone().unwrap());
+                let answers = std::thread::spawn(move || std::io::copy(&mut back, &mut down));
+                let mut buffer = vec![0; 64 << 10];
+                while let Ok(n @ 1..) = client.read(&mut buffer) {
+                    let refused = String::from_utf8_lossy(&buffer[..n]).contains("x-amz-copy-source:");
+                    let no = b"HTTP/1.1 501 Not Implemented\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                    if refused && client.write_all(no).is_ok() || upstream.write_all(&buffer[..n]).is_err() {
+                        break;
+                    }
+                }
+                for end in [&client, &upstream] {
+                    let _ = end.shutdown(std::net::Shutdown::Both);
+                }
+                let _ = answers.join();
+            });
+        }
+    });
+    address
 }
 
 /// A server that gives every request the answer of `answer`, and ends the connection with it.

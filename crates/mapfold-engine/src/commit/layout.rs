@@ -1,14 +1,17 @@
 //! The whole file from what the streams hold: in place where it lies in order, else a copy in order; in stores that
-//! cannot write in the middle of a file always a copy, from its first byte to its last.
+//! cannot write in the middle of a file always a copy, from its first byte to its last. Where the store can copy by itself
+//! (S3), large segments go from the members' pieces into the file without coming here.
 //!
 //! All of it is before the decision, and may take minutes for a large file: so it asks before every unit and every
 //! [`COPIED_AT_ONCE`] bytes whether the run is still wanted.
 
+use super::made::Made;
 use super::output::Whole;
 use crate::pool::Rooms;
 use crate::streams::{Streams, WHOLE, random, stream_name};
 use mapfold_plan::{Assignment, Cx, FileHash, Part, PartRecord, Result, Units};
 use mapfold_store::{Loc, Stores, WorkFile};
+use std::collections::HashMap;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -19,6 +22,9 @@ const COPIED_AT_ONCE: u64 = 64 << 20;
 
 /// Most bytes read to be sent on.
 const POURED_AT_ONCE: u64 = 4 << 20;
+
+/// Pieces from this size on may be copied by the store itself, one by one; smaller ones are read together.
+const WORTH_A_COPY: u64 = 5 << 20;
 
 /// How long to wait before a file is begun anew that the store could not take.
 const POUR_AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
@@ -36,14 +42,14 @@ pub type GoOn<'a> = &'a (dyn Fn() -> Result<()> + Sync);
 /// Those of the store, and those of `go_on`.
 pub fn assemble(
     (stores, dir, to): (&Stores, &Loc, &Loc),
-    streams: &Streams,
+    (streams, known): (&Streams, &Known),
     pieces: Vec<Assignment>,
     go_on: GoOn<'_>,
 ) -> Result<Whole> {
-    let pieces = merged(pieces);
     if !stores.abilities(dir).random_writes {
-        return poured((stores, dir, to), streams, &pieces, go_on);
+        return poured((stores, dir, to), (streams, known), &pieces, go_on);
     }
+    let pieces = merged(pieces);
     let bytes = total(&pieces);
     if let Some(tail) = Tail::of(&pieces)
         && tail.make_room(streams.file(tail.stream).as_ref())?
@@ -78,9 +84,14 @@ fn lay_down(file: &dyn WorkFile, streams: &Streams, pieces: &[Assignment], go_on
 
 /// The file, written from its first byte to its last; begun anew when the store fails in the middle of it, for what it
 /// is made of is still there.
-fn poured(place: (&Stores, &Loc, &Loc), streams: &Streams, pieces: &[Assignment], go_on: GoOn<'_>) -> Result<Whole> {
+fn poured(
+    place: (&Stores, &Loc, &Loc),
+    source: (&Streams, &Known),
+    pieces: &[Assignment],
+    go_on: GoOn<'_>,
+) -> Result<Whole> {
     for wait in POUR_AGAIN_AFTER {
-        match pour(place, streams, pieces, go_on) {
+        match pour(place, source, pieces, go_on) {
             Err(e) if e.is_resumable() && !e.is_stop() => {
                 tracing::warn!("{}: {e}; it is written again", place.2);
                 std::thread::sleep(wait);
@@ -89,26 +100,61 @@ fn poured(place: (&Stores, &Loc, &Loc), streams: &Streams, pieces: &[Assignment]
         }
         go_on()?;
     }
-    pour(place, streams, pieces, go_on)
+    pour(place, source, pieces, go_on)
 }
 
 fn pour(
     (stores, dir, to): (&Stores, &Loc, &Loc),
-    streams: &Streams,
+    (streams, known): (&Streams, &Known),
     pieces: &[Assignment],
     go_on: GoOn<'_>,
 ) -> Result<Whole> {
     // A name of its own: what an earlier run had begun is ended under its own name.
     let name = format!("{WHOLE}.{:016x}", random());
     let file = stores.start_file(&dir.join(&name), to)?;
-    let (mut at, mut hash) = (0, FileHash::default());
+    file.expect(total(pieces));
+    let mut made = Made::default();
+    let mut rest = Vec::new();
+    for piece in pieces {
+        if let Some(hash) = known.get(piece)
+            && length(piece) >= WORTH_A_COPY
+        {
+            pour_run(file.as_ref(), streams, (std::mem::take(&mut rest), &mut made), go_on)?;
+            go_on()?;
+            if copied(file.as_ref(), streams, piece, made.bytes())? {
+                made.add(length(piece), hash);
+                continue;
+            }
+        }
+        rest.push(piece.clone());
+    }
+    pour_run(file.as_ref(), streams, (rest, &mut made), go_on)?;
+    file.sync()?;
+    let checksum = made.write(stores, &dir.join(&name))?;
+    Ok(Whole { name, bytes: made.bytes(), in_place: false, checksum })
+}
+
+/// Whether the store itself has copied this piece to the end of the file.
+fn copied(file: &dyn WorkFile, streams: &Streams, piece: &Assignment, at: u64) -> Result<bool> {
+    let Assignment::Stored { stream, offset, len } = piece else { return Ok(false) };
+    Ok(file.copy_there(streams.file(*stream).as_ref(), *offset, at, *len)?)
+}
+
+/// Reads pieces that follow each other, and writes them to the end of the file.
+fn pour_run(
+    file: &dyn WorkFile,
+    streams: &Streams,
+    (pieces, made): (Vec<Assignment>, &mut Made),
+    go_on: GoOn<'_>,
+) -> Result<()> {
+    let (start, mut at, mut hash) = (made.bytes(), made.bytes(), FileHash::default());
     let mut put = |bytes: &[u8]| -> Result<()> {
         file.write_at(at, bytes)?;
         hash.update(bytes);
         at += bytes.len() as u64;
         Ok(())
     };
-    for piece in pieces.iter().cloned().flat_map(|piece| cut(piece, POURED_AT_ONCE)) {
+    for piece in merged(pieces).into_iter().flat_map(|piece| cut(piece, POURED_AT_ONCE)) {
         go_on()?;
         match &piece {
             Assignment::Bytes(b) => put(b)?,
@@ -117,8 +163,28 @@ fn pour(
             }
         }
     }
-    file.sync()?;
-    Ok(Whole { name, bytes: at, in_place: false, checksum: format!("{:016x}", hash.finish()) })
+    if at > start {
+        made.add(at - start, hash.finish());
+    }
+    Ok(())
+}
+
+/// The hashes of what the log has of the streams: whole segments.
+pub struct Known(HashMap<(u32, u64), (u64, u64)>);
+
+impl Known {
+    /// Those of these parts.
+    pub fn of(parts: &[PartRecord]) -> Known {
+        let segments = parts.iter().flat_map(|part| &part.segments);
+        Known(segments.map(|s| ((s.stream, s.offset), (s.len, s.hash))).collect())
+    }
+
+    /// That of a piece that is one segment.
+    fn get(&self, piece: &Assignment) -> Option<u64> {
+        let Assignment::Stored { stream, offset, len } = piece else { return None };
+        let (of, hash) = self.0.get(&(*stream, *offset))?;
+        (of == len).then_some(*hash)
+    }
 }
 
 /// The stream whose bytes, all in order, end the file.

@@ -11,6 +11,7 @@
 //! | [`Commit`] | the job: claims, log, decision, publishing |
 //! | `output` | one output: streams, earlier parts, its file |
 //! | `layout` | the bytes of that file |
+//! | `made` | how a file is known again that did not pass through one process |
 //! | `folder` | an output of many files: the folder, its `_SUCCESS`, its place |
 //! | `uploads` | such an output in a store of objects: uploads that are completed one by one |
 //! | `identity` | whether `--resume` goes on with the same job, and what differs |
@@ -22,6 +23,7 @@ mod faults;
 mod folder;
 mod identity;
 mod layout;
+mod made;
 mod output;
 mod uploads;
 

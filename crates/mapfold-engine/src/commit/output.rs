@@ -4,7 +4,8 @@
 
 use super::faults::about_output;
 use super::folder;
-use super::layout::{GoOn, PoolUnits, assemble};
+use super::layout::{GoOn, Known, PoolUnits, assemble};
+use super::made::{is_list, is_made};
 use crate::link::unpack;
 use crate::outcome::OutputDone;
 use crate::streams::{Streams, is_file};
@@ -23,7 +24,7 @@ pub struct Whole {
     pub bytes: u64,
     /// Whether it is a stream completed in place.
     pub in_place: bool,
-    /// That of a folder's `_SUCCESS`, or xxh3 of a file that was written from its begin to its end; else empty.
+    /// That of a folder's `_SUCCESS`, or xxh3 of a file of an attempt, or that of the list of a file's runs; else empty.
     pub checksum: String,
 }
 
@@ -163,7 +164,7 @@ impl OutputRun {
         let units = PoolUnits { streams, threads, go_on };
         let pieces = self.output().lay_out(&FinishCx { parts, units: &units })?;
         let to = self.loc().without_fragment();
-        self.whole = Some(assemble((&self.stores, &self.dir, &to), streams, pieces, go_on)?);
+        self.whole = Some(assemble((&self.stores, &self.dir, &to), (streams, &Known::of(parts)), pieces, go_on)?);
         Ok(())
     }
 
@@ -175,7 +176,10 @@ impl OutputRun {
             folder::reveal(&self.stores, (&from, &file.checksum), self.loc(), replace)?;
         } else if self.stores.exists(&from)? {
             let place = self.loc().without_fragment();
-            let is_it = || is_file(&self.stores, &place, bytes, u64::from_str_radix(&file.checksum, 16).unwrap_or(0));
+            let is_it = || match is_list(&file.checksum) {
+                true => is_made(&self.stores, &from, &place, &file.checksum),
+                false => is_file(&self.stores, &place, bytes, u64::from_str_radix(&file.checksum, 16).unwrap_or(0)),
+            };
             let published = self.stores.publish(&from, &place, replace, &is_it);
             published.map_err(|e| about_output(e, self.loc()))?;
         } else {

@@ -6,6 +6,7 @@
 //! server that ignores the condition is found by a trial before anything is decided on it.
 
 mod build;
+mod copy;
 mod fault;
 mod publish;
 mod refusals;

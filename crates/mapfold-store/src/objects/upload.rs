@@ -6,10 +6,12 @@
 //! `NOTE.begun` from before the first part on, so that whoever cleans up can end what a dead process began
 //! ([`Stores::abandon_uploads`](crate::Stores::abandon_uploads)).
 //!
-//! Memory: a part that is filled and one that is on its way, [`UPLOAD_BYTES`] in all.
+//! Memory: a part that is filled and one that is on its way, [`UPLOAD_BYTES`] in all. What lies in the same bucket
+//! already can become a part without coming here ([`super::copy`]).
 //!
 //! Absent: reading back, writing anywhere but at the end.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -17,17 +19,29 @@ use bytes::Bytes;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::signer::Signer;
+use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 
+use super::copy::CopiedPart;
 use super::fault;
 use super::fault::may_pass;
+use crate::work_file::ObjectRange;
 use crate::{Loc, StoreError, Stores, WorkFile};
 
 /// Bytes of a part. Stores want 5 MiB at least.
 const PART: usize = 8 << 20;
 /// Parts of the first size; after them sizes double, so that 10,000 parts are enough for 5 TiB.
 const PARTS_OF_A_SIZE: usize = 1_000;
+/// The least that may be a part, but for the last one.
+const LEAST: u64 = 5 << 20;
+/// Parts of a file whose size is known are at least so many times smaller than it: 10,000 are enough, also when each of
+/// those that the server copies has a small one before it.
+const EXPECTED_PARTS: u64 = 4_000;
+/// Parts that the server copies at once.
+const COPIES_AT_ONCE: usize = 8;
+/// Bytes that are read to be sent, where it must be.
+const READ_AT_ONCE: usize = 4 << 20;
 /// What an upload holds in memory, at most, while its parts have the first size.
 pub const UPLOAD_BYTES: u64 = 2 * PART as u64;
 /// How often an upload is begun when nobody knows what became of it.
@@ -72,12 +86,29 @@ pub(crate) struct UploadFile {
     state: Mutex<State>,
 }
 
+/// A part on its way.
+struct Flying {
+    /// Its bytes are held here meanwhile.
+    held: bool,
+    task: JoinHandle<Result<PartId, StoreError>>,
+}
+
+/// Bytes that the server could copy, and how many of them the part before still needs.
+struct Copyable {
+    source: ObjectRange,
+    lacking: u64,
+}
+
 #[derive(Default)]
 struct State {
     buffer: Vec<u8>,
     bytes: u64,
+    /// The size that was said, or 0.
+    expected: u64,
     parts: Vec<String>,
-    flying: Option<JoinHandle<object_store::Result<PartId>>>,
+    flying: VecDeque<Flying>,
+    /// Who asks the server to copy; `Some(None)`: it will not.
+    copier: Option<Option<Client>>,
     ended: bool,
     /// A part was lost: what was written is not what is there.
     broken: bool,
@@ -102,7 +133,7 @@ impl UploadFile {
     fn push(&self, state: &mut State, mut bytes: &[u8]) -> Result<(), StoreError> {
         state.bytes += bytes.len() as u64;
         while !bytes.is_empty() {
-            let size = part_size(state.parts.len() + usize::from(state.flying.is_some()));
+            let size = state.part_size();
             let (now, later) = bytes.split_at(bytes.len().min(size - state.buffer.len()));
             // A buffer that doubles by itself may become larger than a part.
             let room = (state.buffer.len() + now.len()).next_power_of_two().min(size);
@@ -118,19 +149,95 @@ impl UploadFile {
 
     /// Sends the buffer off, when the part before it has arrived.
     fn send(&self, state: &mut State) -> Result<(), StoreError> {
-        self.land(state)?;
+        self.land(state, |flying| !flying.iter().any(|part| part.held))?;
         let bytes = Bytes::from(std::mem::take(&mut state.buffer));
-        let (door, upload, number) = (self.door.clone(), self.upload.clone(), state.parts.len());
+        let (door, upload, note, number) =
+            (self.door.clone(), self.upload.clone(), self.note.clone(), state.next_number());
         self.stores.wrote(&self.note, bytes.len());
-        let sending = async move { door.store.put_part(&door.path, &upload, number, bytes.into()).await };
-        state.flying = Some(self.stores.spawn(sending));
+        let sending = async move {
+            let part = door.store.put_part(&door.path, &upload, number, bytes.into()).await;
+            part.map_err(|e| fault(&note, &e))
+        };
+        state.flying.push_back(Flying { held: true, task: self.stores.spawn(sending) });
         Ok(())
     }
 
-    fn land(&self, state: &mut State) -> Result<(), StoreError> {
-        let Some(flying) = state.flying.take() else { return Ok(()) };
-        let part = self.stores.block_on(flying).map_err(|e| self.io(io::Error::other(e)))?;
-        state.parts.push(part.map_err(|e| fault(&self.note, &e))?.content_id);
+    /// Waits for parts, in their order, until so many are on their way as `enough` says.
+    fn land(&self, state: &mut State, enough: impl Fn(&VecDeque<Flying>) -> bool) -> Result<(), StoreError> {
+        while !enough(&state.flying) {
+            let Some(first) = state.flying.pop_front() else { return Ok(()) };
+            let part = self.stores.block_on(first.task).map_err(|e| self.io(io::Error::other(e)))?;
+            state.parts.push(part?.content_id);
+        }
+        Ok(())
+    }
+
+    /// What of an object in the same bucket the server could copy: it must be large enough to be a part, after what
+    /// the part before it still lacks.
+    fn copyable(&self, state: &State, src: &dyn WorkFile, at: u64, len: u64) -> Result<Option<Copyable>, StoreError> {
+        let held = state.buffer.len() as u64;
+        let lacking = if held == 0 { 0 } else { LEAST.saturating_sub(held) };
+        if self.door.signer.is_none() || matches!(state.copier, Some(None)) || len < lacking + state.least_copy() {
+            return Ok(None);
+        }
+        let found = src.as_object(at, len)?.filter(|source| source.object.root() == self.note.root());
+        Ok(found.map(|source| Copyable { source, lacking }))
+    }
+
+    fn copy_part(&self, state: &mut State, src: &dyn WorkFile, at: u64, found: Copyable) -> Result<(), StoreError> {
+        let Copyable { mut source, lacking } = found;
+        if lacking > 0 {
+            self.push(state, &src.read_at(at, lacking as usize)?)?;
+            source.range.start += lacking;
+        }
+        if !state.buffer.is_empty() {
+            self.send(state)?;
+        }
+        let len = source.range.end - source.range.start;
+        tracing::debug!(object = %source.object, bytes = len, "the server is asked to copy");
+        match state.copier.clone().flatten() {
+            Some(client) => {
+                self.land(state, |flying| flying.len() < COPIES_AT_ONCE)?;
+                let task = self.stores.spawn(self.copied(state, source).make(client, self.stores.clone()));
+                state.flying.push_back(Flying { held: false, task });
+            }
+            None if self.first_copy(state, source)? => {}
+            None => return self.pour(state, src, at + lacking, len),
+        }
+        state.bytes += len;
+        Ok(())
+    }
+
+    fn copied(&self, state: &State, source: ObjectRange) -> CopiedPart {
+        CopiedPart { door: self.door.clone(), upload: self.upload.clone(), number: state.next_number(), source }
+    }
+
+    /// The first one shows whether the server does it at all, and this one is waited for.
+    fn first_copy(&self, state: &mut State, source: ObjectRange) -> Result<bool, StoreError> {
+        self.land(state, VecDeque::is_empty)?;
+        let first = self.copied(state, source);
+        let client = self.stores.block_on(first.client(self.stores.options()))?;
+        match self.stores.block_on(first.make(client.clone(), self.stores.clone())) {
+            Ok(part) => {
+                state.parts.push(part.content_id);
+                state.copier = Some(Some(client));
+                Ok(true)
+            }
+            Err(error @ StoreError::Unsupported { .. }) => {
+                tracing::info!("{error}: the bytes are sent instead");
+                state.copier = Some(None);
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads and sends.
+    fn pour(&self, state: &mut State, src: &dyn WorkFile, at: u64, len: u64) -> Result<(), StoreError> {
+        for start in (0..len).step_by(READ_AT_ONCE) {
+            let bytes = src.read_at(at + start, READ_AT_ONCE.min((len - start) as usize))?;
+            self.push(state, &bytes)?;
+        }
         Ok(())
     }
 
@@ -138,7 +245,7 @@ impl UploadFile {
         if !state.buffer.is_empty() {
             self.send(state)?;
         }
-        self.land(state)?;
+        self.land(state, VecDeque::is_empty)?;
         let begun = Begun { key: self.door.path.to_string(), upload: self.upload.clone() };
         let note = Note { begun, bytes: state.bytes, parts: state.parts.clone() };
         self.stores.put(&self.note, json(&note))
@@ -152,12 +259,20 @@ impl UploadFile {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn at_end(&self, offset: u64) -> Result<MutexGuard<'_, State>, StoreError> {
+        let state = self.state();
+        match offset == state.bytes && !state.ended {
+            true => Ok(state),
+            false => Err(StoreError::unsupported(&self.note, "writing anywhere but at the end of an object")),
+        }
+    }
+
     /// Does it, unless a part was lost before: a later part would close the gap that it left.
-    fn unless_broken(
+    fn unless_broken<T>(
         &self,
         state: &mut State,
-        act: impl FnOnce(&mut State) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        act: impl FnOnce(&mut State) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
         if state.broken {
             return Err(self.io(io::Error::other("a part of this upload was lost before")));
         }
@@ -169,11 +284,19 @@ impl UploadFile {
 
 impl WorkFile for UploadFile {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), StoreError> {
-        let mut state = self.state();
-        if offset != state.bytes || state.ended {
-            return Err(StoreError::unsupported(&self.note, "writing anywhere but at the end of an object"));
-        }
+        let mut state = self.at_end(offset)?;
         self.unless_broken(&mut state, |state| self.push(state, bytes))
+    }
+
+    fn expect(&self, bytes: u64) {
+        self.state().expected = bytes;
+    }
+
+    fn copy_there(&self, src: &dyn WorkFile, src_offset: u64, dst_offset: u64, len: u64) -> Result<bool, StoreError> {
+        let mut state = self.at_end(dst_offset)?;
+        let Some(found) = self.copyable(&state, src, src_offset, len)? else { return Ok(false) };
+        self.unless_broken(&mut state, |state| self.copy_part(state, src, src_offset, found))?;
+        Ok(true)
     }
 
     fn read_at(&self, _: u64, _: usize) -> Result<Bytes, StoreError> {
@@ -214,11 +337,28 @@ impl Drop for UploadFile {
         if state.ended || self.upload.is_empty() {
             return;
         }
-        if let Some(flying) = state.flying.take() {
-            flying.abort();
-        }
+        state.flying.drain(..).for_each(|part| part.task.abort());
         let (door, upload) = (self.door.clone(), self.upload.clone());
         drop(self.stores.spawn(async move { door.store.abort_multipart(&door.path, &upload).await }));
+    }
+}
+
+impl State {
+    /// The number of the part that is sent next, from 0.
+    fn next_number(&self) -> usize {
+        self.parts.len() + self.flying.len()
+    }
+
+    fn part_size(&self) -> usize {
+        match self.expected {
+            0 => part_size(self.next_number()),
+            bytes => PART.max((bytes / EXPECTED_PARTS).next_multiple_of(1 << 20) as usize),
+        }
+    }
+
+    /// The least that is worth a part of its own.
+    fn least_copy(&self) -> u64 {
+        LEAST.max(self.expected / EXPECTED_PARTS)
     }
 }
 
