@@ -2,8 +2,11 @@
 //!
 //! Each has a cache and a temporary folder of its own, and every process that a login starts carries the host's mark in
 //! its environment, so that a test sees what runs there and what is left. `~/.ssh` is not touched.
+//!
+//! [`Hosts::apart`] puts each into a network namespace of its own, joined by a cable that can be cut (`cluster/netns.sh`).
 
 use crate::desk::{children, signal, wait_until};
+use std::ffi::OsStr;
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -16,6 +19,8 @@ use tempfile::TempDir;
 pub struct Hosts {
     folder: TempDir,
     sshds: Vec<Child>,
+    /// Name of the pair of namespaces that they are in.
+    pair: Option<String>,
 }
 
 const MARK: &str = "MAPFOLD_TEST_HOST";
@@ -37,12 +42,32 @@ impl Hosts {
     /// # Panics
     /// When they do not come up, and with `CI=true` when there is no sshd.
     pub fn two() -> Option<Hosts> {
+        Hosts::new(None)
+    }
+
+    /// Two hosts that a cable joins: `host1` is 10.77.0.1, `host2` 10.77.0.2. A program that is to reach them runs on the
+    /// first ([`Hosts::within`]). `None` (loudly) where namespaces cannot be made.
+    ///
+    /// # Panics
+    /// Like [`Hosts::two`].
+    pub fn apart() -> Option<Hosts> {
+        let can = netns("", &["check"]).output().expect("the checkout has cluster/netns.sh");
+        if !can.status.success() {
+            crate::skipped(&format!("two hosts and a cable: {}", String::from_utf8_lossy(&can.stderr)), true);
+            return None;
+        }
+        let pair = format!("mft{}", std::process::id());
+        run(&mut netns(&pair, &["up"]));
+        Hosts::new(Some(pair))
+    }
+
+    fn new(pair: Option<String>) -> Option<Hosts> {
         let Some(sshd) = sshd() else {
             crate::skipped("hosts over ssh (Debian package openssh-server)", true);
             return None;
         };
         let folder = tempfile::Builder::new().prefix("mapfold-hosts-").tempdir().expect("a temporary folder");
-        let mut hosts = Hosts { folder, sshds: Vec::new() };
+        let mut hosts = Hosts { folder, sshds: Vec::new(), pair };
         if is_root() {
             fs::create_dir_all("/run/sshd").expect("where sshd drops its privileges");
         }
@@ -59,6 +84,27 @@ impl Hosts {
         Some(hosts)
     }
 
+    /// Takes the cable between the hosts away (`cut`), or puts it back (`mend`).
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn cable(&self, verb: &str) {
+        run(&mut netns(self.pair.as_deref().unwrap_or_default(), &[verb]));
+    }
+
+    /// A program on host `n`, where the hosts are apart.
+    fn on(&self, n: usize, program: impl AsRef<OsStr>) -> Command {
+        let Some(pair) = &self.pair else { return Command::new(program) };
+        let mut command = netns(pair, &[["a", "b"][n - 1]]);
+        command.arg(program);
+        command
+    }
+
+    /// The words that let a program run on the first host, to stand before it.
+    pub fn within(&self) -> String {
+        self.pair.as_ref().map_or(String::new(), |pair| format!("netns exec {pair}-a "))
+    }
+
     /// A path in the folder of the hosts.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -70,12 +116,12 @@ impl Hosts {
 
     /// Starts the sshd of a host; gives what a client must know.
     fn start(&mut self, sshd: &Path, n: u8) -> String {
-        let (folder, address) = (self.folder.path().display().to_string(), format!("127.0.0.{}", n + 1));
+        let folder = self.folder.path().display().to_string();
+        let (address, free) = self.address(n);
         self.key(&format!("key{n}"));
         for own in ["cache", "tmp"] {
             fs::create_dir(self.path(&format!("{own}{n}"))).expect("a folder");
         }
-        let free = TcpListener::bind((address.as_str(), 0)).and_then(|l| l.local_addr()).expect("a free port").port();
         let server = format!(
             "ListenAddress {address}:{free}\nHostKey {folder}/key{n}\nAuthorizedKeysFile {folder}/user.pub\n\
              PasswordAuthentication no\nKbdInteractiveAuthentication no\nUsePAM no\nStrictModes no\nPidFile none\n\
@@ -83,7 +129,7 @@ impl Hosts {
              SetEnv {MARK}={folder}/host{n} XDG_CACHE_HOME={folder}/cache{n} TMPDIR={folder}/tmp{n}\n"
         );
         fs::write(self.path(&format!("sshd{n}")), server).expect("written");
-        let mut command = Command::new(sshd);
+        let mut command = self.on(usize::from(n), sshd);
         command.args(["-D", "-e", "-f"]).arg(self.path(&format!("sshd{n}")));
         let log = fs::File::create(self.path(&format!("log{n}"))).expect("a log");
         self.sshds.push(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().expect("sshd starts"));
@@ -93,6 +139,15 @@ impl Hosts {
         )
     }
 
+    fn address(&self, n: u8) -> (String, u16) {
+        if self.pair.is_some() {
+            return (format!("10.77.0.{n}"), 22);
+        }
+        let address = format!("127.0.0.{}", n + 1);
+        let free = TcpListener::bind((address.as_str(), 0)).and_then(|l| l.local_addr()).expect("a free port").port();
+        (address, free)
+    }
+
     /// What `MAPFOLD_SSH` must be.
     pub fn client(&self) -> String {
         format!("ssh -F {}", self.path("config").display())
@@ -100,7 +155,7 @@ impl Hosts {
 
     /// A command on a host.
     pub fn ssh(&self, host: &str, command: &str) -> Command {
-        let mut ssh = Command::new("ssh");
+        let mut ssh = self.on(1, "ssh");
         ssh.arg("-F").arg(self.path("config")).args(["-o", "BatchMode=yes", "-o", "LogLevel=ERROR", host, command]);
         ssh.stdin(Stdio::null());
         ssh
@@ -174,6 +229,15 @@ impl Hosts {
     }
 }
 
+fn netns(pair: &str, words: &[&str]) -> Command {
+    let mut command = Command::new(crate::checkout().join("cluster/netns.sh"));
+    command.args(words).stdin(Stdio::null());
+    if !pair.is_empty() {
+        command.env("MAPFOLD_NETNS", pair);
+    }
+    command
+}
+
 fn is_root() -> bool {
     run(Command::new("id").arg("-u")) == "0"
 }
@@ -186,6 +250,9 @@ impl Drop for Hosts {
             }
             self.cut(n);
             self.close(n);
+        }
+        if let Some(pair) = &self.pair {
+            let _ = netns(pair, &["down"]).output();
         }
     }
 }

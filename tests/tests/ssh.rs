@@ -8,6 +8,7 @@ use mapfold_tests::parts::part;
 use mapfold_tests::sshd::Hosts;
 use mapfold_tests::{Desk, Ran, mapfold, program};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -282,4 +283,34 @@ fn hosts_read_a_bucket_with_the_launchers_keys_which_nobody_sees() {
     desk.run(&line.replace("out.tif", "one.tif")).fine();
     assert!(desk.bytes("out.tif") == desk.bytes("one.tif"), "bytes differ");
     nothing_is_left(&hosts);
+}
+
+/// The line between two hosts is cut, not closed: connections stay open and hear nothing.
+#[test]
+fn a_cut_cable_costs_the_work_of_the_host_behind_it_and_no_more() {
+    let Some(hosts) = Hosts::apart() else { return };
+    let desk = Desk::new();
+    fs::create_dir(desk.path("in")).unwrap();
+    for file in 0..40 {
+        let text: String = (0..2000).map(|n| format!("{file} {}\n", n * 7919 % 1009)).collect();
+        fs::write(desk.path(&format!("in/{file:02}.txt")), text).unwrap();
+    }
+    let script = desk.path("slow.sh");
+    fs::write(&script, "#!/bin/sh\nsleep 0.3\nexec cat\n").unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    desk.run("run streaming in --out one --mapper cat").fine();
+    let job = format!("{} run streaming {} --out {}", mapfold().display(), desk.arg("in"), desk.arg("out"));
+    let line = format!("{}{job} --mapper {} {TARGET} --member-timeout 3 --json", hosts.within(), desk.arg("slow.sh"));
+    let logged = || fs::read_dir(desk.path(".out.mapfold/log")).map_or(0, Iterator::count);
+    let mut running = desk.start_program(Path::new("ip"), &line, &[("MAPFOLD_SSH", &hosts.client())]);
+    wait_until("work on both hosts", || (hosts.members(2).len() == 1 && logged() >= 6) || running.ended());
+    assert!(!running.ended(), "over before it could be disturbed: {}", running.wait());
+    hosts.cable("cut");
+    // Nothing is mended before all is done: the host behind the cut is not needed for that.
+    let done = running.wait().fine();
+    assert!(desk.bytes("one/part-m-00000") == desk.bytes("out/part-m-00000"), "other lines: {done}");
+    assert!(!desk.path(".out.mapfold").exists(), "work is left");
+    wait_until("the member behind the cut ends by itself", || hosts.members(2).is_empty());
+    hosts.cable("mend");
+    wait_until("no process is left", || [1, 2].iter().all(|n| hosts.processes(*n).is_empty()));
 }
