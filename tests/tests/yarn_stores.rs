@@ -158,31 +158,42 @@ fn holding(folder: &Path, secret: &[u8]) -> Vec<PathBuf> {
     found
 }
 
-/// The launcher has the keys: id and endpoint in its environment, the secret behind `-D`. Nodes have nothing.
+/// A command that says that it runs, and passes lines on as soon as there is a file `go`.
+fn waiting_mapper(desk: &Desk) -> String {
+    let (script, here) = (desk.path("wait.sh"), desk.arg("."));
+    fs::create_dir(desk.path("runs")).unwrap();
+    let text = format!("#!/bin/sh\n: > {here}/runs/$$\nwhile [ ! -e {here}/go ]; do sleep 0.05; done\nexec cat\n");
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    desk.arg("wait.sh")
+}
+
+/// The launcher has the keys: id and endpoint in its environment, the secret behind `-D`. Nodes have nothing. Whatever is
+/// looked at, is looked at while both members work.
 #[test]
 fn a_bucket_is_read_with_the_launchers_keys_which_nobody_sees() {
     let (Some(cluster), Some(s3)) = (part("yarn"), part("s3")) else { return };
     let _shared = shared();
     let desk = Desk::new();
-    let words = desk.scene(2048);
-    let files: Vec<&str> = words.split(' ').filter(|w| !w.starts_with("--")).collect();
-    let there = s3.folder();
-    run(&desk, &s3.vars(), &format!("cp {} {there}/", files.join(" "))).fine();
-    let name = |file: &str| file.rsplit('/').next().unwrap().to_owned();
-    let far = format!("--red {there}/{} --nir {there}/{}", name(files[0]), name(files[1]));
-    let slow = "--format gtiff --compress deflate --level 12 --tile 256 --blocksize 256";
+    let text: String = (0..40_000).map(|n| format!("line {n:>10}\n")).collect();
+    fs::write(desk.path("in.txt"), text).unwrap();
+    let there = format!("{}/in.txt", s3.folder());
+    run(&desk, &s3.vars(), &format!("cp in.txt {there}")).fine();
+    let job = |input: &str, out: &str, mapper: &str| {
+        format!("run streaming {input} --out {} --split-size 65536 --mapper {mapper}", desk.arg(out))
+    };
+    desk.run(&job("in.txt", "one", "cat")).fine();
     let secret = s3.var("AWS_SECRET_ACCESS_KEY").to_owned();
     let mut vars: Vec<(&str, &str)> = s3.vars().into_iter().filter(|(n, _)| *n != "AWS_SECRET_ACCESS_KEY").collect();
     vars.extend(cluster.vars());
     vars.push(("RUST_LOG", "trace"));
-    let line = format!("run ndvi {far} --out {} {slow} {SMALL} -D aws_secret_access_key={secret}", desk.arg("out.tif"));
+    let line = format!("{} {SMALL} -D aws_secret_access_key={secret}", job(&there, "out", &waiting_mapper(&desk)));
     let running = start(&desk, &vars, &line);
-    let application = wait_for("an application", || application_in(&desk));
-    // It is there from the application's first moment on; a look at all files takes a while.
+    wait_until("work in both members", || mapfold_tests::desk::names(&desk.path("runs")).len() >= 2);
+    let application = application_in(&desk).unwrap();
     let nodes = Path::new(cluster.var("HADOOP_CONF_DIR")).ancestors().nth(2).unwrap().join("yarn");
-    let found = || Some(holding(&nodes, secret.as_bytes())).filter(|kept| !kept.is_empty());
-    let kept = wait_for("the coordinator's own file", found);
-    wait_until("splits", || desk.logged() >= 2);
+    let kept = holding(&nodes, secret.as_bytes());
+    assert!(!kept.is_empty(), "the coordinator has it in a file of its own");
     let all = processes(&application);
     assert!(all.len() >= 3, "coordinator and members were there to be looked at: {all:?}");
     for process in &all {
@@ -192,10 +203,10 @@ fn a_bucket_is_read_with_the_launchers_keys_which_nobody_sees() {
         }
     }
     for file in &kept {
-        // Gone already: then nobody reads it.
-        let mode = fs::metadata(file).map_or(0, |m| m.permissions().mode());
+        let mode = fs::metadata(file).unwrap().permissions().mode();
         assert!(file.ends_with("settings") && mode & 0o077 == 0, "{file:?} has the secret, mode {mode:o}");
     }
+    fs::write(desk.path("go"), "").unwrap();
     let done = running.wait().fine();
     assert!(!format!("{}{}", done.out, done.err).contains(&secret), "what is printed");
     wait_until("an empty folder of containers", || holding(&nodes, secret.as_bytes()).is_empty());
@@ -207,8 +218,7 @@ fn a_bucket_is_read_with_the_launchers_keys_which_nobody_sees() {
         logs.contains("coordinator.err").then_some(logs)
     });
     assert!(!logs.contains(&secret), "logs of the containers");
-    desk.run(&format!("run ndvi {words} --out one.tif {slow}")).fine();
-    assert!(desk.bytes("one.tif") == desk.bytes("out.tif"), "bytes differ");
+    assert!(desk.bytes("one/part-m-00000") == desk.bytes("out/part-m-00000"), "lines differ");
 }
 
 /// The application that the launcher of this desk has submitted.
