@@ -119,7 +119,7 @@ pub struct RunArgs {
     /// Where to run [default: standalone, with --target: cluster]
     #[arg(long, value_enum, value_name = "MODE", help_heading = "Resources")]
     pub mode: Option<Mode>,
-    /// Where members run: ssh://[USER@]HOST[:PORT],…, a file of hosts ("HOST slots=4" a line), yarn, or emr://ID
+    /// Where members run: `ssh://[USER@]HOST[:PORT],…`, a file of hosts ("HOST slots=4" a line), yarn, or emr://ID
     #[arg(long, value_name = "TARGET", value_parser = parse_target, help_heading = "Resources")]
     pub target: Option<Target>,
     /// Address at which members on other hosts reach this process [default: that by which it reaches them]
