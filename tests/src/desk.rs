@@ -3,6 +3,7 @@
 use crate::{Ran, checkout, mapfold};
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -57,6 +58,16 @@ impl Desk {
     #[track_caller]
     pub fn bytes(&self, name: &str) -> Vec<u8> {
         fs::read(self.path(name)).unwrap_or_else(|e| panic!("{name}: {e}"))
+    }
+
+    /// Writes a program of a few lines of shell; gives its path, as an argument of a program that runs elsewhere.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn script(&self, name: &str, text: &str) -> String {
+        fs::write(self.path(name), text).expect("written");
+        fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).expect("made a program");
+        self.arg(name)
     }
 
     /// A foreign program, to run in this folder.

@@ -5,7 +5,6 @@
 use mapfold_tests::{Desk, Ran, checkout, mapfold, skipped};
 use serde_json::Value;
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 const JOB: &str = "-- run wordcount in.txt --out counts --partitions 2 -q";
 
@@ -89,8 +88,7 @@ fn kubernetes_objects_fit_the_schemas() {
 /// A program of this name in the folder `bin`.
 fn stand_in(desk: &Desk, name: &str, script: &str) {
     fs::create_dir_all(desk.path("bin")).unwrap();
-    fs::write(desk.path(&format!("bin/{name}")), script).unwrap();
-    fs::set_permissions(desk.path(&format!("bin/{name}")), fs::Permissions::from_mode(0o755)).unwrap();
+    desk.script(&format!("bin/{name}"), script);
 }
 
 /// Runs a script with the stand-ins before everything else.

@@ -9,7 +9,6 @@ use mapfold_tests::fault_proxy::FaultProxy;
 use mapfold_tests::parts::{OwnPart, Part, own_part, part};
 use mapfold_tests::{Desk, mapfold, skipped};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -27,9 +26,7 @@ fn many_files(desk: &Desk) {
         let text: String = (0..4000).map(|n| format!("{file} {n} {}\n", n * 7919 % 1009)).collect();
         fs::write(desk.path(&format!("in/{file:03}.txt")), text).unwrap();
     }
-    let script = desk.path("slow.sh");
-    fs::write(&script, "#!/bin/sh\nsleep 0.25\nexec cat\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    desk.script("slow.sh", "#!/bin/sh\nsleep 0.25\nexec cat\n");
 }
 
 /// Passes all lines on, a quarter of a second a file.

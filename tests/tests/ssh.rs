@@ -8,7 +8,6 @@ use mapfold_tests::parts::part;
 use mapfold_tests::sshd::Hosts;
 use mapfold_tests::{Desk, Ran, mapfold, program};
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -295,12 +294,10 @@ fn a_cut_cable_costs_the_work_of_the_host_behind_it_and_no_more() {
         let text: String = (0..2000).map(|n| format!("{file} {}\n", n * 7919 % 1009)).collect();
         fs::write(desk.path(&format!("in/{file:02}.txt")), text).unwrap();
     }
-    let script = desk.path("slow.sh");
-    fs::write(&script, "#!/bin/sh\nsleep 0.3\nexec cat\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let slow = desk.script("slow.sh", "#!/bin/sh\nsleep 0.3\nexec cat\n");
     desk.run("run streaming in --out one --mapper cat").fine();
     let job = format!("{} run streaming {} --out {}", mapfold().display(), desk.arg("in"), desk.arg("out"));
-    let line = format!("{}{job} --mapper {} {TARGET} --member-timeout 3 --json", hosts.within(), desk.arg("slow.sh"));
+    let line = format!("{}{job} --mapper {slow} {TARGET} --member-timeout 3 --json", hosts.within());
     let logged = || fs::read_dir(desk.path(".out.mapfold/log")).map_or(0, Iterator::count);
     let mut running = desk.start_program(Path::new("ip"), &line, &[("MAPFOLD_SSH", &hosts.client())]);
     wait_until("work on both hosts", || (hosts.members(2).len() == 1 && logged() >= 6) || running.ended());

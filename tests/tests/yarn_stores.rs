@@ -60,10 +60,7 @@ fn staged(cluster: &Part) -> Vec<(String, String)> {
 
 /// A command that passes lines on, slowly: a split lasts longer than its begin.
 fn slow_mapper(desk: &Desk) -> String {
-    let script = desk.path("slow.sh");
-    fs::write(&script, "#!/bin/sh\nsleep 0.06\nexec cat\n").unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    desk.arg("slow.sh")
+    desk.script("slow.sh", "#!/bin/sh\nsleep 0.06\nexec cat\n")
 }
 
 /// Lines in blocks of one copy each, on one node or the other; a split is a block.
@@ -160,12 +157,10 @@ fn holding(folder: &Path, secret: &[u8]) -> Vec<PathBuf> {
 
 /// A command that says that it runs, and passes lines on as soon as there is a file `go`.
 fn waiting_mapper(desk: &Desk) -> String {
-    let (script, here) = (desk.path("wait.sh"), desk.arg("."));
+    let here = desk.arg(".");
     fs::create_dir(desk.path("runs")).unwrap();
     let text = format!("#!/bin/sh\n: > {here}/runs/$$\nwhile [ ! -e {here}/go ]; do sleep 0.05; done\nexec cat\n");
-    fs::write(&script, text).unwrap();
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    desk.arg("wait.sh")
+    desk.script("wait.sh", &text)
 }
 
 /// The launcher has the keys: id and endpoint in its environment, the secret behind `-D`. Nodes have nothing. Whatever is

@@ -16,6 +16,7 @@ use mapfold_plan::{Output, OutputShape, Part, PartFile, PartRecord, Result, Stor
 use mapfold_store::{Loc, StoreError, Stores, WorkFile};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A granted part whose place in the streams is fixed, to be written by its member.
@@ -183,15 +184,20 @@ pub fn random() -> u64 {
 /// # Errors
 /// Those of reading.
 pub fn is_file(stores: &Stores, loc: &Loc, bytes: u64, hash: u64) -> Result<bool, StoreError> {
+    Ok(stores.block_on(stores.head(loc))?.size == bytes && hash_of(stores, loc, 0..bytes)? == hash)
+}
+
+/// The hash of some bytes of a file, which are read once.
+///
+/// # Errors
+/// Those of reading.
+pub fn hash_of(stores: &Stores, loc: &Loc, range: Range<u64>) -> Result<u64, StoreError> {
     const AT_ONCE: u64 = 8 << 20;
-    if stores.block_on(stores.head(loc))?.size != bytes {
-        return Ok(false);
-    }
     let mut found = mapfold_plan::FileHash::default();
-    for at in (0..bytes).step_by(AT_ONCE as usize) {
-        found.update(&stores.block_on(stores.read(loc, at..(at + AT_ONCE).min(bytes)))?);
+    for at in range.clone().step_by(AT_ONCE as usize) {
+        found.update(&stores.block_on(stores.read(loc, at..(at + AT_ONCE).min(range.end)))?);
     }
-    Ok(found.finish() == hash)
+    Ok(found.finish())
 }
 
 fn xxhash(bytes: &[u8]) -> u64 {

@@ -5,14 +5,13 @@
 //! file in the work folder, and its own hash is in the manifest. It is asked only when nobody knows whether what lies at
 //! the place is this file: then that is read, once.
 
-use mapfold_plan::{FileHash, Result, hash64};
+use crate::streams::hash_of;
+use mapfold_plan::hash64;
 use mapfold_store::{Loc, StoreError, Stores};
 use serde::{Deserialize, Serialize};
 
 /// What a checksum of a list begins with; that of a whole file is only digits.
 const LIST: &str = "runs-";
-/// Bytes read at once.
-const AT_ONCE: u64 = 8 << 20;
 
 /// Runs of bytes in their order.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -63,7 +62,7 @@ pub fn is_made(stores: &Stores, from: &Loc, place: &Loc, checksum: &str) -> Resu
     }
     let mut at = 0;
     for (len, hash) in &made.0 {
-        if hash_of(stores, place, at, at + len)? != *hash {
+        if hash_of(stores, place, at..at + len)? != *hash {
             return Ok(false);
         }
         at += len;
@@ -74,14 +73,6 @@ pub fn is_made(stores: &Stores, from: &Loc, place: &Loc, checksum: &str) -> Resu
 /// Whether a checksum is that of a list.
 pub fn is_list(checksum: &str) -> bool {
     checksum.starts_with(LIST)
-}
-
-fn hash_of(stores: &Stores, place: &Loc, from: u64, to: u64) -> Result<u64, StoreError> {
-    let mut hash = FileHash::default();
-    for at in (from..to).step_by(AT_ONCE as usize) {
-        hash.update(&stores.block_on(stores.read(place, at..(at + AT_ONCE).min(to)))?);
-    }
-    Ok(hash.finish())
 }
 
 #[cfg(test)]
