@@ -109,10 +109,10 @@ fn what_is_given_up_is_swept(part: &'static str) {
     }
 }
 
-/// S3 makes parts of an upload from the members' pieces itself; here 16 MiB each, behind a header.
-#[test]
-fn large_segments_of_an_image_are_copied_by_the_server() {
-    let Some(far) = far("s3") else { return };
+/// Members carry the parts of an image, here of 36 MiB; S3 makes some of them by itself from the members' pieces. Members
+/// that die of it, or cannot, are done without.
+fn parts_of_an_image_are_carried_by_members(part: &'static str) {
+    let Some(far) = far(part) else { return };
     let scene = far.desk.scene(3000);
     let bands: Vec<&str> = scene.split(' ').filter(|word| !word.starts_with("--")).collect();
     let there: Vec<String> =
@@ -121,18 +121,20 @@ fn large_segments_of_an_image_are_copied_by_the_server() {
         format!("run ndvi --red {red} --nir {nir} --out {out} --tile 2048 --blocksize 256 --compress none")
     };
     far.desk.run(&line(bands[0], bands[1], "ndvi.tif")).fine();
-    for step in ["", "laid-out", "decided"] {
-        let out = format!("ndvi{step}.tif");
+    for points in ["", "carrying=abort", "carrying=error,carrying:2=error", "laid-out=abort", "decided=abort"] {
+        let out = format!("ndvi-{}.tif", points.len());
         let job = line(&there[0], &there[1], &far.loc(&out)) + " -vv --mode pseudo --workers 2";
-        let points = if step.is_empty() { String::new() } else { format!("{step}=abort") };
-        let first = far.start(mapfold(), &job, &points).wait();
-        assert_eq!(first.code, if step.is_empty() { 0 } else { 137 }, "{step}: {first}");
-        assert!(first.err.contains("the server is asked to copy"), "{step}: {first}");
-        if !step.is_empty() {
+        let first = far.start(mapfold(), &job, points).wait();
+        let dies = points.ends_with("d-out=abort") || points.starts_with("decided");
+        assert_eq!(first.code, if dies { 137 } else { 0 }, "{part} {points}: {first}");
+        assert!(first.err.contains("is asked to carry"), "{part} {points}: {first}");
+        let copies = first.err.contains("the server is asked to copy");
+        assert_eq!(copies, part == "s3", "{part} {points}: {first}");
+        if dies {
             far.run(&(job + " --resume")).fine();
         }
-        assert!(far.bytes(&out) == far.desk.bytes("ndvi.tif"), "{step}: other bytes");
-        assert_eq!(far.uploads(&[&out]), [""; 0], "{step}: uploads left open");
+        assert!(far.bytes(&out) == far.desk.bytes("ndvi.tif"), "{part} {points}: other bytes");
+        assert_eq!(far.uploads(&[&out]), [""; 0], "{part} {points}: uploads left open");
     }
 }
 
@@ -181,6 +183,21 @@ for_each_store! {
     hdfs &super::STEPS;
     azure &["decided"];
     gcs &["decided"];
+}
+
+#[test]
+fn parts_of_an_image_are_carried_by_members_s3() {
+    parts_of_an_image_are_carried_by_members("s3");
+}
+
+#[test]
+fn parts_of_an_image_are_carried_by_members_gcs() {
+    parts_of_an_image_are_carried_by_members("gcs");
+}
+
+#[test]
+fn parts_of_an_image_are_carried_by_members_azure() {
+    parts_of_an_image_are_carried_by_members("azure");
 }
 
 #[test]

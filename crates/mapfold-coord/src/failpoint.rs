@@ -27,6 +27,8 @@ pub enum FailPoint {
     Planned,
     /// A record of the log is written; once for each.
     Logged,
+    /// A member is about to read and send a part of an output, in its process; once for each.
+    Carrying,
     /// The file of an output is whole, in the work folder; once for each.
     LaidOut,
     /// All files are whole, nothing is decided.
@@ -43,10 +45,11 @@ pub enum FailPoint {
 
 impl FailPoint {
     /// All of them.
-    pub const ALL: [FailPoint; 9] = [
+    pub const ALL: [FailPoint; 10] = [
         FailPoint::Claimed,
         FailPoint::Planned,
         FailPoint::Logged,
+        FailPoint::Carrying,
         FailPoint::LaidOut,
         FailPoint::BeforeDecision,
         FailPoint::Decided,
@@ -62,6 +65,7 @@ impl FailPoint {
             FailPoint::Claimed => "claimed",
             FailPoint::Planned => "planned",
             FailPoint::Logged => "logged",
+            FailPoint::Carrying => "carrying",
             FailPoint::LaidOut => "laid-out",
             FailPoint::BeforeDecision => "before-decision",
             FailPoint::Decided => "decided",

@@ -9,17 +9,19 @@ use crate::measure;
 use crate::member::{Member, Postbox};
 use crate::mesh;
 use crate::near;
+use crate::porters;
 use crate::orders::{Orders, Place};
 use crate::worker;
 use mapfold_coord::JobId;
 use mapfold_plan::memory::Budget;
 use mapfold_plan::{Error, Kind, Plan, Result};
+use mapfold_store::Portion;
 use mapfold_wire::{Bound, Conn, Cover, Facts, Identity, Purpose, Token, Who, dial, read_frame, write_frame};
 use std::io::{BufReader, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -127,8 +129,8 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
     let here = line.conn.here().map_err(|e| Error::caused(Kind::Job, e))?.ip();
     control.say(Said::Hosted { names: near::own_names(here) });
     let [postbox] = boxes.as_slice() else { return Err(Error::job("a member process has one worker")) };
-    let (meet, meeting) = channel();
-    hear_all(line.reader, (postbox.clone(), meet), control.clone());
+    let ((meet, meeting), (ask, errands)) = (channel(), channel());
+    hear_all(line.reader, Ways { postbox: postbox.clone(), meet, errands: ask }, control.clone());
     let ended = match (shares(orders), line.mesh) {
         (Err(error), _) => {
             control.say(Said::Broken { error });
@@ -137,6 +139,9 @@ pub fn attend(plan: &Plan, orders: &Orders, line: Line) -> Result<()> {
         (Ok(()), None) => work_alone(&member, &control, orders.alive_every_ms),
         (Ok(()), Some(me)) => work_together((&me, here), &meeting, &member, &control, orders.alive_every_ms),
     };
+    if ended.is_ok() && orders.stays {
+        run_errands(&member, &control, &errands, orders.alive_every_ms);
+    }
     member.writer.wait_idle();
     control.say(Said::Alive(vitals(&member)));
     control.close();
@@ -211,6 +216,20 @@ fn work_together(
     }
 }
 
+/// Carries portions of outputs until the job is over.
+fn run_errands(member: &Arc<Member>, control: &Arc<Remote>, errands: &Receiver<Errand>, alive_every_ms: u64) {
+    loop {
+        match errands.recv_timeout(Duration::from_millis(alive_every_ms)) {
+            Ok((errand, portion)) => {
+                let (stores, control) = (member.stores.clone(), control.clone());
+                member.writer.submit(move |_| control.say(porters::report(&stores, errand, &portion)));
+            }
+            Err(RecvTimeoutError::Timeout) => control.say(Said::Alive(vitals(member))),
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
 fn vitals(member: &Member) -> Vitals {
     let used = measure::usage(Instant::now());
     let read = member.stores.counters().bytes_read;
@@ -276,11 +295,22 @@ pub fn send_queue<T: serde::Serialize>(queue: &Receiver<T>, mut conn: Conn) -> s
     Ok(())
 }
 
-/// Posts the coordinator's mail on a thread of its own, and ends the process when the line breaks. Where the others of
-/// the group are goes another way: the worker is not there yet.
-fn hear_all(mut reader: BufReader<Conn>, (postbox, meet): (Arc<Postbox>, Sender<Vec<String>>), control: Arc<Remote>) {
+/// A portion to carry, and the number of the request.
+type Errand = (u64, Portion);
+
+/// Where mail goes: most of it to the worker, which is not there yet when the members of a group meet, and not any more
+/// when portions are carried.
+struct Ways {
+    postbox: Arc<Postbox>,
+    meet: Sender<Vec<String>>,
+    errands: Sender<Errand>,
+}
+
+/// Posts the coordinator's mail on a thread of its own, and ends the process when the line breaks.
+fn hear_all(mut reader: BufReader<Conn>, ways: Ways, control: Arc<Remote>) {
+    let Ways { postbox, meet, errands } = ways;
     std::thread::spawn(move || {
-        let mut meet = Some(meet);
+        let (mut meet, mut errands) = (Some(meet), Some(errands));
         loop {
             match read_frame::<Mail>(&mut reader, FRAME_CAP) {
                 Ok(Some(Mail::Mesh(addresses))) => drop(meet.take().map(|m| m.send(addresses))),
@@ -288,10 +318,13 @@ fn hear_all(mut reader: BufReader<Conn>, (postbox, meet): (Arc<Postbox>, Sender<
                     mesh::note(seat);
                     std::process::exit(FENCED);
                 }
+                Ok(Some(Mail::Carry(errand, portion))) => {
+                    errands.iter().for_each(|way| drop(way.send((errand, portion.clone()))));
+                }
                 Ok(Some(mail)) => {
                     if mail == Mail::Stop {
                         control.failed.store(true, SeqCst);
-                        meet = None;
+                        (meet, errands) = (None, None);
                     }
                     postbox.post(mail);
                 }

@@ -12,6 +12,7 @@ use crate::failure::with_log;
 use crate::flight::in_flight;
 use crate::link::{Mail, Post, Said};
 use crate::orders::{Orders, Place};
+use crate::porters::Errands;
 use crate::shell::Shell;
 use group::Group;
 use mapfold_coord::{Event, JobEvent, JobId, MemberId, SplitId, StageId};
@@ -155,6 +156,8 @@ pub struct Hall {
     size: Mutex<Size>,
     /// Those who exchange records in memory, if they do.
     group: Option<Mutex<Group>>,
+    /// What they were asked to carry.
+    errands: Arc<Errands>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -201,7 +204,9 @@ impl Hall {
         let group = together.then(|| Mutex::new(Group::new(size.most)));
         let size = Mutex::new(size);
         let orders = Arc::new(orders);
-        let hall = Hall { shell, crew, listener, address, afar, orders, token, job, present, state, size, group };
+        let errands = Errands::new(shell.clone());
+        let hall =
+            Hall { shell, crew, listener, address, afar, orders, token, job, present, state, size, group, errands };
         let hall = Arc::new(hall);
         if together {
             hall.start_generation()?;
@@ -223,6 +228,11 @@ impl Hall {
             lock(&self.present).remove(&MemberId(member));
         }
         started
+    }
+
+    /// Has members carry portions of an output.
+    pub fn errands(&self) -> Arc<Errands> {
+        self.errands.clone()
     }
 
     /// Processes that died and were replaced.
@@ -259,6 +269,7 @@ impl Hall {
         let solo = presence.solo;
         self.shell.report(&JobEvent::MemberJoined { member, solo });
         presence.place.iter().for_each(|p| self.shell.seat(member, p.seat));
+        self.errands.joined(member);
         self.shell.enrol(member, solo, Arc::new(Mailbox { mail: Mutex::new(Some(mail)), conn: peer.conn.clone() }));
         let (conn, hall) = (peer.conn, self.clone());
         std::thread::spawn(move || hall.hear(member, conn));
@@ -287,6 +298,7 @@ impl Hall {
         loop {
             match read_frame::<Said>(&mut reader, FRAME_CAP) {
                 Ok(Some(Said::AtMesh { address })) => self.bring_together(member, address),
+                Ok(Some(Said::Carried { errand, arrived })) => self.errands.answered(errand, arrived),
                 Ok(Some(said)) => self.shell.hear(member, said),
                 Ok(None) => break,
                 Err(e) => {
@@ -295,6 +307,7 @@ impl Hall {
                 }
             }
         }
+        self.errands.lost(member);
         lock(&self.state).gone.push((member, Instant::now()));
     }
 

@@ -34,6 +34,7 @@ mod orders;
 mod outcome;
 mod parts;
 mod pool;
+mod porters;
 mod reproduce;
 mod rounds;
 mod run;

@@ -3,9 +3,11 @@
 //! In one process these values go through a queue, between processes they are the bodies of frames on the control
 //! connection. A member never says who it is: the coordinator knows from which line a word came.
 
+use crate::porters::Arrived;
 use mapfold_coord::{Attempt, Counters, PhaseTimes, SplitId, StageId};
 use mapfold_plan::Error;
 use mapfold_plan::exchange::Stored;
+use mapfold_store::Portion;
 use serde::{Deserialize, Serialize};
 
 /// One attempt at one split of one stage.
@@ -114,6 +116,13 @@ pub enum Said {
         /// Whether it makes sense to try again.
         cause: Cause,
     },
+    /// It has sent a portion of an output, or could not.
+    Carried {
+        /// Which of those that it was asked to.
+        errand: u64,
+        /// The portion in the store; nothing when it could not be sent.
+        arrived: Option<Arrived>,
+    },
     /// It lives, and this is what it uses.
     Alive(Vitals),
 }
@@ -153,6 +162,8 @@ pub enum Mail {
     },
     /// The values of a side: for the stages that come.
     Side(u32, Vec<Vec<u8>>),
+    /// All splits are done: read this portion of an output and send it.
+    Carry(u64, Portion),
     /// The job has ended.
     Stop,
     /// All of the group wait; here are their addresses, by seat.

@@ -3,7 +3,7 @@
 //! Opens the outputs, plans the memory, starts the shell around the coordinator, has members attempt the splits
 //! (in this process, or as processes of their own), keeps the commit log and publishes.
 
-use crate::commit::{Commit, OutputRun};
+use crate::commit::{Commit, Means, OutputRun};
 use crate::crew::{Crew, Hall};
 use crate::exchange::Scratch;
 use crate::failure::{Failed, unless_stopped};
@@ -11,6 +11,7 @@ use crate::groups::{Role, kinds};
 use crate::link::{Control, Vitals, unpack};
 use crate::member::Member;
 use crate::options::RunOptions;
+use crate::porters::Porters;
 use crate::orders::Orders;
 use crate::outcome::{OutputDone, RunOutcome, StageDone};
 use crate::rounds::RoundTable;
@@ -202,11 +203,10 @@ impl<'a> Run<'a> {
         if self.commit.is_decided() && !reports {
             return Ok(());
         }
-        let served = match self.opts.crew.clone() {
-            None => self.serve_here(),
-            Some(crew) => self.serve_crew(&crew),
-        };
-        served.map_err(Failed::internal)?;
+        match self.opts.crew.clone() {
+            None => self.serve_here().map_err(Failed::internal)?,
+            Some(crew) => self.serve_crew(&crew)?,
+        }
         self.shell.take_failure().map_or(Ok(()), Err)
     }
 
@@ -227,7 +227,7 @@ impl<'a> Run<'a> {
     }
 
     /// Members in processes of their own.
-    fn serve_crew(&mut self, crew: &Arc<dyn Crew>) -> Result<()> {
+    fn serve_crew(&mut self, crew: &Arc<dyn Crew>) -> Result<(), Failed> {
         let size = self.opts.size();
         let together = self.opts.needs_mesh(self.plan);
         let apart = together && crew.meeting().afar;
@@ -237,7 +237,7 @@ impl<'a> Run<'a> {
         let orders = Orders { scratch, apart, ..self.orders() };
         let hints = near::look_up(self.plan, &self.shell);
         let hall = Hall::open(self.shell.clone(), crew.clone(), self.job_id, orders, (size, together));
-        let hall = hall.inspect_err(|_| crew.stop())?;
+        let hall = hall.inspect_err(|_| crew.stop()).map_err(Failed::internal)?;
         while !self.shell.is_over() {
             match hints.is_ready() {
                 true => hall.welcome(Duration::from_millis(20)),
@@ -247,11 +247,28 @@ impl<'a> Run<'a> {
             let fault = hall.replace_the_lost().err();
             self.tick(fault);
         }
+        let laid_out = self.lay_out_there(&hall);
         hall.close();
         self.replaced = hall.died();
         self.tick(None);
         self.tell_placed();
-        Ok(())
+        laid_out
+    }
+
+    /// Lays outputs out while members are there to carry them; then those who have stayed may go.
+    fn lay_out_there(&mut self, hall: &Hall) -> Result<(), Failed> {
+        if !self.carries() || self.shell.has_failed() {
+            return Ok(());
+        }
+        let porters = Porters::new(self.plan.stores(), Some(hall.errands()));
+        let laid_out = self.lay_out(&porters).map_err(Failed::of_output);
+        self.shell.dismiss();
+        laid_out
+    }
+
+    /// Whether there are outputs that members are to carry.
+    fn carries(&self) -> bool {
+        !self.commit.is_decided() && self.commit.outputs.values().any(OutputRun::is_carried)
     }
 
     fn orders(&self) -> Orders {
@@ -268,6 +285,7 @@ impl<'a> Run<'a> {
             witnesses: self.witnesses(),
             group: None,
             scratch: String::new(),
+            stays: self.carries(),
             alive_every_ms: (self.opts.lost_after_ms / 4).clamp(100, 2_000),
         }
     }
@@ -339,23 +357,29 @@ impl<'a> Run<'a> {
         self.commit.append(self.shell.take_log())
     }
 
-    /// Lays all files out, decides all, then reveals all. A stop counts until the decision; from there on the rest is
-    /// done, because the outputs count already.
+    /// Lays all files out that are not yet, decides all, then reveals all. A stop counts until the decision; from there
+    /// on the rest is done, because the outputs count already.
     fn publish(&mut self) -> Result<Vec<OutputDone>> {
-        self.write_log()?;
         if !self.commit.is_decided() {
-            let cancel = &self.opts.cancel;
-            let go_on = || unless_stopped(cancel);
-            for (i, output) in &mut self.commit.outputs {
-                let stage = &self.stages[*i];
-                let parts = parts_of(output, self.shell.made(stage.id))?;
-                let streams = stage.streams.as_ref().ok_or_else(|| Error::job("the output has no streams"))?;
-                let laid_out = output.lay_out(streams, &parts, self.opts.threads, &go_on);
-                laid_out.and_then(|()| Commit::laid_out()).map_err(|e| e.at_stage(stage.stage.label()))?;
-            }
-            self.commit.decide(&go_on)?;
+            self.lay_out(&Porters::new(self.plan.stores(), None))?;
+            self.commit.decide(&|| unless_stopped(&self.opts.cancel))?;
         }
         self.commit.publish()
+    }
+
+    /// Lays all files out that are not yet.
+    fn lay_out(&mut self, porters: &Porters) -> Result<()> {
+        self.write_log()?;
+        let go_on = || unless_stopped(&self.opts.cancel);
+        let means = Means { threads: self.opts.threads, porters, go_on: &go_on };
+        for (i, output) in self.commit.outputs.iter_mut().filter(|(_, output)| !output.is_laid_out()) {
+            let stage = &self.stages[*i];
+            let parts = parts_of(output, self.shell.made(stage.id))?;
+            let streams = stage.streams.as_ref().ok_or_else(|| Error::job("the output has no streams"))?;
+            let laid_out = output.lay_out(streams, &parts, &means);
+            laid_out.and_then(|()| Commit::laid_out()).map_err(|e| e.at_stage(stage.stage.label()))?;
+        }
+        Ok(())
     }
 
     /// What the member processes said last of their use.

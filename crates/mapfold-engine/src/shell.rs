@@ -192,6 +192,16 @@ impl Shell {
         self.lock().post(member, mail);
     }
 
+    /// Whether mail goes to a member: it is there, and wanted.
+    pub fn is_enrolled(&self, member: MemberId) -> bool {
+        self.lock().boxes.contains_key(&member)
+    }
+
+    /// Those who have stayed may go.
+    pub fn dismiss(&self) {
+        self.lock().post_all(&Mail::Stop);
+    }
+
     /// A member says something.
     pub fn hear(&self, member: MemberId, said: Said) {
         match said {
@@ -204,7 +214,7 @@ impl Shell {
                 let host = self.host(&names);
                 host.into_iter().for_each(|host| self.tell(Event::Hosted { member, host }));
             }
-            Said::AtMesh { .. } => {} // For whoever brings the group together.
+            Said::AtMesh { .. } | Said::Carried { .. } => {} // For whoever leads the members.
             Said::Broken { error } => self.fail(Failed::of_output(error)),
             Said::Stalled { to: seat, unanswered, waiting, seconds } => {
                 let (sent, more) = (bytes(unanswered), bytes(waiting));

@@ -37,7 +37,7 @@ impl Stores {
     /// Those of [`Stores::create_file`].
     pub fn start_file(&self, loc: &Loc, to: &Loc) -> Result<Arc<dyn WorkFile>, StoreError> {
         match to.scheme() {
-            s if s.is_objects() => Ok(Arc::new(UploadFile::begin(self, loc, self.door(to, &to.key())?)?)),
+            s if s.is_objects() => Ok(Arc::new(UploadFile::begin(self, (loc, to), self.door(to, &to.key())?)?)),
             Scheme::Hdfs => match self.remote(loc)? {
                 Remote::Hdfs(hdfs) => Ok(Arc::new(SpoolFile::create(self, hdfs, loc)?)),
                 Remote::Objects(_) => Err(StoreError::unsupported(to, "a work folder in another store")),
@@ -94,7 +94,7 @@ impl Stores {
     }
 
     /// The object called `key` in the bucket of `loc`, to be made of parts.
-    fn door(&self, loc: &Loc, key: &str) -> Result<Door, StoreError> {
+    pub(crate) fn door(&self, loc: &Loc, key: &str) -> Result<Door, StoreError> {
         match self.remote(loc)? {
             Remote::Objects(bucket) => bucket.door(key),
             Remote::Hdfs(_) => Err(StoreError::unsupported(loc, "an upload in parts")),

@@ -16,6 +16,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use crate::portion::Section;
 use crate::work_file::ObjectRange;
 use crate::{Loc, StoreError, Stores, WorkFile};
 
@@ -87,6 +88,16 @@ impl PieceFile {
         Ok(all)
     }
 
+    /// All of them.
+    fn covered(&self, offset: u64, len: u64) -> Result<Vec<(Loc, Range<u64>)>, StoreError> {
+        let cover = self.cover(offset, offset + len)?;
+        let there: u64 = cover.iter().map(|(_, range)| range.end - range.start).sum();
+        match there < len {
+            true => Err(StoreError::truncated(&self.loc, &(offset..offset + len), there)),
+            false => Ok(cover),
+        }
+    }
+
     fn there_already(&self, piece: &Loc, bytes: &[u8]) -> Result<(), StoreError> {
         if self.stores.get(piece)? == bytes {
             return Ok(()); // Ours: the answer to an earlier try was lost.
@@ -112,12 +123,7 @@ impl WorkFile for PieceFile {
     }
 
     fn read_at(&self, offset: u64, len: usize) -> Result<Bytes, StoreError> {
-        let end = offset + len as u64;
-        let cover = self.cover(offset, end)?;
-        let there: u64 = cover.iter().map(|(_, range)| range.end - range.start).sum();
-        if there < len as u64 {
-            return Err(StoreError::truncated(&self.loc, &(offset..end), there));
-        }
+        let cover = self.covered(offset, len as u64)?;
         let mut reads = Vec::with_capacity(cover.len());
         for (piece, range) in &cover {
             reads.push(self.stores.read(piece, range.clone()));
@@ -138,6 +144,11 @@ impl WorkFile for PieceFile {
 
     fn sync(&self) -> Result<(), StoreError> {
         Ok(()) // A piece that was put is there to stay.
+    }
+
+    fn sections(&self, offset: u64, len: u64) -> Result<Vec<Section>, StoreError> {
+        let cover = self.covered(offset, len)?;
+        Ok(cover.into_iter().map(|(object, range)| Section::Object { object, range }).collect())
     }
 
     fn as_object(&self, offset: u64, len: u64) -> Result<Option<ObjectRange>, StoreError> {
@@ -179,6 +190,9 @@ mod tests {
         let object = one.as_object(6, 4).unwrap().unwrap();
         assert_eq!((object.object.name(), object.range, object.size), ("0000000000000005.6", 1..5, 6));
         assert_eq!(one.as_object(4, 2).unwrap(), None, "two pieces");
+        let sections = one.sections(3, 6).unwrap();
+        assert_eq!(sections.iter().map(Section::bytes).collect::<Vec<_>>(), [2, 4]);
+        assert!(one.sections(9, 4).is_err(), "it ends before");
         for (offset, len, there) in [(9, 4, 2), (15, 1, 0), (21, 3, 2)] {
             match one.read_at(offset, len) {
                 Err(StoreError::Truncated { got, .. }) => assert_eq!(got, there),

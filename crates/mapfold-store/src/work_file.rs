@@ -9,6 +9,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::portion::{Porter, Section};
 use crate::{Loc, StoreError};
 
 /// Piece size of a buffered copy.
@@ -88,6 +89,34 @@ pub trait WorkFile: Send + Sync {
         _len: u64,
     ) -> Result<bool, StoreError> {
         Ok(false)
+    }
+
+    /// The least that a portion of this file has, but for the last one, where it can be made of portions
+    /// ([`WorkFile::add_portion`]); `None` elsewhere.
+    fn least_portion(&self) -> Option<u64> {
+        None
+    }
+
+    /// Adds bytes at the end that somebody else reads and sends; gives the number of the portion. It may be on its way
+    /// when this returns: [`WorkFile::finish`] waits for all.
+    ///
+    /// # Errors
+    /// Those of the store, also of portions that were added before.
+    fn add_portion(
+        &self,
+        _offset: u64,
+        _sections: Vec<Section>,
+        _porter: &dyn Porter,
+    ) -> Result<usize, StoreError> {
+        Err(StoreError::unsupported(self.loc(), "portions"))
+    }
+
+    /// Where some bytes of this file lie, as others can find them.
+    ///
+    /// # Errors
+    /// [`StoreError::Truncated`] when the file ends before.
+    fn sections(&self, offset: u64, len: u64) -> Result<Vec<Section>, StoreError> {
+        Ok(vec![Section::Bytes(self.read_at(offset, len as usize)?.to_vec())])
     }
 
     /// Makes room of `len` bytes at the front by moving the content back without copying it; the room reads as zeros.

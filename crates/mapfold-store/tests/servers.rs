@@ -3,7 +3,8 @@
 //! The servers are parts of `cluster/`; where one cannot be had, its test says SKIPPED and fails with `CI=true`.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_store::{Loc, Replace, Settings, StoreError, StoreOptions, Stores, WorkFile, conformance};
+use mapfold_store::{Carried, Porter, Portion, Section, WorkFile, conformance};
+use mapfold_store::{Loc, Replace, Settings, StoreError, StoreOptions, Stores};
 use mapfold_tests::parts::{Part, part};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -200,42 +201,78 @@ fn pieces(stores: &Stores, at: &Loc) -> (Arc<dyn WorkFile>, Vec<Piece>) {
     (file, all)
 }
 
-/// Makes an object of a short front and the pieces; gives which of them the server copied by itself.
-fn made_of_pieces(stores: &Stores, folder: &Loc) -> Vec<bool> {
+/// Carries portions as another process would: it has nothing in common with this one.
+struct Another {
+    stores: Stores,
+    carried: Arc<AtomicUsize>,
+}
+
+impl Porter for Another {
+    fn at_once(&self) -> usize {
+        2
+    }
+
+    fn carry(&self, portion: Portion) -> Carried {
+        let (stores, carried) = (self.stores.clone(), self.carried.clone());
+        Box::pin(async move {
+            let portion = serde_json::from_str(&serde_json::to_string(&portion).unwrap()).unwrap();
+            let bytes = stores.gather(&portion).await?;
+            carried.fetch_add(bytes.len(), SeqCst);
+            stores.send_portion(&portion, bytes).await
+        })
+    }
+}
+
+/// Makes an object of a short front, the pieces, and an end, all of which another process carries; gives which of the
+/// pieces the server copied by itself instead, and how many bytes were carried.
+fn made_of_pieces(stores: &Stores, other: Stores, folder: &Loc) -> (Vec<bool>, usize) {
     let (source, all) = pieces(stores, &folder.join("stream-0"));
     let (made, to) = (folder.join("parts").join("whole"), folder.join("image ü+.tif"));
     let file = stores.start_file(&made, &to).unwrap();
-    let mut want = b"front".to_vec();
-    file.write_at(0, &want).unwrap();
-    let mut copied = Vec::new();
+    assert_eq!(file.least_portion(), Some(5 << 20));
+    let porter = Another { stores: other, carried: Arc::default() };
+    let (mut copied, mut want, mut next) = (Vec::new(), b"front".to_vec(), vec![Section::Bytes(b"front".to_vec())]);
     for (offset, bytes) in &all {
-        let at = want.len() as u64;
-        let done = file.copy_there(source.as_ref(), *offset, at, bytes.len() as u64).unwrap();
+        let at = want.len() as u64 - next.iter().map(Section::bytes).sum::<u64>();
+        let len = bytes.len() as u64;
+        let done = next.is_empty() && file.copy_there(source.as_ref(), *offset, at, len).unwrap();
         if !done {
-            file.write_at(at, bytes).unwrap();
+            next.extend(source.sections(*offset, len).unwrap());
+        }
+        if next.iter().map(Section::bytes).sum::<u64>() >= 5 << 20 {
+            file.add_portion(at, std::mem::take(&mut next), &porter).unwrap();
         }
         copied.push(done);
         want.extend_from_slice(bytes);
     }
-    file.write_at(want.len() as u64, b"end").unwrap();
+    next.push(Section::Bytes(b"end".to_vec()));
+    file.add_portion(want.len() as u64, next, &porter).unwrap();
     want.extend_from_slice(b"end");
     file.sync().unwrap();
+    assert!(!stores.exists(&to).unwrap(), "it is seen before it is published");
     stores.publish(&made, &to, Replace::Never, &|| Ok(false)).unwrap();
     assert!(stores.get(&to).unwrap() == want, "other bytes");
-    copied
+    (copied, porter.carried.load(SeqCst))
 }
 
+/// All that it consists of.
+const ALL: usize = 5 + 2_100_000 + (15 << 20) + 3;
+
 #[test]
-fn large_pieces_become_parts_without_coming_here() {
-    let Some(part) = part("s3") else { return };
-    let stores = stores(&part);
-    let before = stores.counters();
-    let folder = folder(&stores, &part);
-    // The first is too small; the second gives up what the part before it lacks, and stays large enough.
-    assert_eq!(made_of_pieces(&stores, &folder), [false, true, true]);
-    let written = stores.counters().bytes_written - before.bytes_written;
-    let twice = 2 * (2_100_000 + (15 << 20));
-    assert!(written < twice - (11 << 20), "{written} bytes were sent: not much less than {twice}");
+fn other_processes_carry_the_parts_of_an_object() {
+    for name in ["s3", "gcs", "azure"] {
+        let Some(part) = part(name) else { continue };
+        let (stores, other) = (stores(&part), stores(&part));
+        let folder = folder(&stores, &part);
+        let before = stores.counters();
+        let (copied, carried) = made_of_pieces(&stores, other, &folder);
+        // The last piece begins a part and is large enough to be one: S3 copies it by itself.
+        let by_itself = if name == "s3" { 6 << 20 } else { 0 };
+        assert_eq!((copied, carried), (vec![false, false, by_itself > 0], ALL - by_itself), "{name}");
+        let written = (stores.counters().bytes_written - before.bytes_written) as usize;
+        let pieces_and_notes = ALL + 10_000;
+        assert!(written < pieces_and_notes, "{name}: {written} bytes were sent from here");
+    }
 }
 
 #[test]
@@ -246,8 +283,7 @@ fn a_server_that_does_not_copy_gets_the_bytes() {
     let server = part.var("AWS_ENDPOINT_URL").trim_start_matches("http://").to_owned();
     let proxy = format!("http://{}", proxy_without_copies(server));
     let stores = stores_with(settings(&part).with("aws_endpoint", &proxy, "test").unwrap());
-    // The first try is refused, and made good within it; no other follows.
-    assert_eq!(made_of_pieces(&stores, &folder), [false, true, false]);
+    assert_eq!(made_of_pieces(&stores, direct, &folder), (vec![false; 3], ALL));
 }
 
 /// Passes bytes on to `server`, but refuses to copy.

@@ -1,13 +1,15 @@
 //! The whole file from what the streams hold: in place where it lies in order, else a copy in order; in stores that
-//! cannot write in the middle of a file always a copy, from its first byte to its last. Where the store can copy by itself
-//! (S3), large segments go from the members' pieces into the file without coming here.
+//! cannot write in the middle of a file always a copy, from its first byte to its last. In a store of objects members send
+//! it ([`super::portions`]).
 //!
 //! All of it is before the decision, and may take minutes for a large file: so it asks before every unit and every
 //! [`COPIED_AT_ONCE`] bytes whether the run is still wanted.
 
 use super::made::Made;
 use super::output::Whole;
+use super::portions::Portions;
 use crate::pool::Rooms;
+use crate::porters::Porters;
 use crate::streams::{Streams, WHOLE, random, stream_name};
 use mapfold_plan::{Assignment, Cx, FileHash, Part, PartRecord, Result, Units};
 use mapfold_store::{Loc, Stores, WorkFile};
@@ -23,14 +25,21 @@ const COPIED_AT_ONCE: u64 = 64 << 20;
 /// Most bytes read to be sent on.
 const POURED_AT_ONCE: u64 = 4 << 20;
 
-/// Pieces from this size on may be copied by the store itself, one by one; smaller ones are read together.
-const WORTH_A_COPY: u64 = 5 << 20;
-
 /// How long to wait before a file is begun anew that the store could not take.
 const POUR_AGAIN_AFTER: [Duration; 3] = [Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(15)];
 
 /// Whether the run is still wanted: an error when somebody stopped it.
 pub type GoOn<'a> = &'a (dyn Fn() -> Result<()> + Sync);
+
+/// What outputs are laid out with.
+pub struct Means<'a> {
+    /// Threads that work after the splits.
+    pub threads: usize,
+    /// Who carries the parts of a file in a store of objects.
+    pub porters: &'a Porters,
+    /// Asked again and again.
+    pub go_on: GoOn<'a>,
+}
 
 /// Makes the file: a stream completed in place when its data lies in order and the front can be put before it, else a
 /// copy in order.
@@ -44,11 +53,12 @@ pub fn assemble(
     (stores, dir, to): (&Stores, &Loc, &Loc),
     (streams, known): (&Streams, &Known),
     pieces: Vec<Assignment>,
-    go_on: GoOn<'_>,
+    means: &Means<'_>,
 ) -> Result<Whole> {
     if !stores.abilities(dir).random_writes {
-        return poured((stores, dir, to), (streams, known), &pieces, go_on);
+        return poured((stores, dir, to), (streams, known), &pieces, means);
     }
+    let go_on = means.go_on;
     let pieces = merged(pieces);
     let bytes = total(&pieces);
     if let Some(tail) = Tail::of(&pieces)
@@ -88,73 +98,52 @@ fn poured(
     place: (&Stores, &Loc, &Loc),
     source: (&Streams, &Known),
     pieces: &[Assignment],
-    go_on: GoOn<'_>,
+    means: &Means<'_>,
 ) -> Result<Whole> {
     for wait in POUR_AGAIN_AFTER {
-        match pour(place, source, pieces, go_on) {
+        match pour(place, source, pieces, means) {
             Err(e) if e.is_resumable() && !e.is_stop() => {
                 tracing::warn!("{}: {e}; it is written again", place.2);
                 std::thread::sleep(wait);
             }
             done => return done,
         }
-        go_on()?;
+        (means.go_on)()?;
     }
-    pour(place, source, pieces, go_on)
+    pour(place, source, pieces, means)
 }
 
 fn pour(
     (stores, dir, to): (&Stores, &Loc, &Loc),
     (streams, known): (&Streams, &Known),
     pieces: &[Assignment],
-    go_on: GoOn<'_>,
+    means: &Means<'_>,
 ) -> Result<Whole> {
     // A name of its own: what an earlier run had begun is ended under its own name.
     let name = format!("{WHOLE}.{:016x}", random());
     let file = stores.start_file(&dir.join(&name), to)?;
     file.expect(total(pieces));
-    let mut made = Made::default();
-    let mut rest = Vec::new();
-    for piece in pieces {
-        if let Some(hash) = known.get(piece)
-            && length(piece) >= WORTH_A_COPY
-        {
-            pour_run(file.as_ref(), streams, (std::mem::take(&mut rest), &mut made), go_on)?;
-            go_on()?;
-            if copied(file.as_ref(), streams, piece, made.bytes())? {
-                made.add(length(piece), hash);
-                continue;
-            }
+    let made = match file.least_portion() {
+        Some(least) => {
+            let portions = Portions::of((file.as_ref(), least), (streams, known), means.porters);
+            portions.make(pieces, means.go_on)?
         }
-        rest.push(piece.clone());
-    }
-    pour_run(file.as_ref(), streams, (rest, &mut made), go_on)?;
-    file.sync()?;
+        None => pour_all(file.as_ref(), streams, pieces, means.go_on)?,
+    };
     let checksum = made.write(stores, &dir.join(&name))?;
     Ok(Whole { name, bytes: made.bytes(), in_place: false, checksum })
 }
 
-/// Whether the store itself has copied this piece to the end of the file.
-fn copied(file: &dyn WorkFile, streams: &Streams, piece: &Assignment, at: u64) -> Result<bool> {
-    let Assignment::Stored { stream, offset, len } = piece else { return Ok(false) };
-    Ok(file.copy_there(streams.file(*stream).as_ref(), *offset, at, *len)?)
-}
-
-/// Reads pieces that follow each other, and writes them to the end of the file.
-fn pour_run(
-    file: &dyn WorkFile,
-    streams: &Streams,
-    (pieces, made): (Vec<Assignment>, &mut Made),
-    go_on: GoOn<'_>,
-) -> Result<()> {
-    let (start, mut at, mut hash) = (made.bytes(), made.bytes(), FileHash::default());
+/// Reads all pieces and writes them, one after the other.
+fn pour_all(file: &dyn WorkFile, streams: &Streams, pieces: &[Assignment], go_on: GoOn<'_>) -> Result<Made> {
+    let (mut at, mut hash, mut made) = (0, FileHash::default(), Made::default());
     let mut put = |bytes: &[u8]| -> Result<()> {
         file.write_at(at, bytes)?;
         hash.update(bytes);
         at += bytes.len() as u64;
         Ok(())
     };
-    for piece in merged(pieces).into_iter().flat_map(|piece| cut(piece, POURED_AT_ONCE)) {
+    for piece in merged(pieces.to_vec()).into_iter().flat_map(|piece| cut(piece, POURED_AT_ONCE)) {
         go_on()?;
         match &piece {
             Assignment::Bytes(b) => put(b)?,
@@ -163,10 +152,9 @@ fn pour_run(
             }
         }
     }
-    if at > start {
-        made.add(at - start, hash.finish());
-    }
-    Ok(())
+    file.sync()?;
+    made.add(at, hash.finish());
+    Ok(made)
 }
 
 /// The hashes of what the log has of the streams: whole segments.
@@ -180,7 +168,7 @@ impl Known {
     }
 
     /// That of a piece that is one segment.
-    fn get(&self, piece: &Assignment) -> Option<u64> {
+    pub fn get(&self, piece: &Assignment) -> Option<u64> {
         let Assignment::Stored { stream, offset, len } = piece else { return None };
         let (of, hash) = self.0.get(&(*stream, *offset))?;
         (of == len).then_some(*hash)
@@ -213,7 +201,8 @@ impl Tail {
     }
 }
 
-fn length(piece: &Assignment) -> u64 {
+/// Its bytes.
+pub fn length(piece: &Assignment) -> u64 {
     match piece {
         Assignment::Bytes(b) => b.len() as u64,
         Assignment::Stored { len, .. } => *len,
@@ -251,8 +240,7 @@ fn cut(piece: Assignment, at_once: u64) -> Vec<Assignment> {
 /// Work after the splits, on threads of its own (the pool is idle then).
 pub struct PoolUnits<'a> {
     pub streams: &'a Streams,
-    pub threads: usize,
-    pub go_on: GoOn<'a>,
+    pub means: &'a Means<'a>,
 }
 
 impl PoolUnits<'_> {
@@ -262,7 +250,7 @@ impl PoolUnits<'_> {
         rooms: &Rooms,
         make: &(dyn Fn(u64, &Cx<'_>) -> Result<Part> + Sync),
     ) -> Result<PartRecord> {
-        (self.go_on)()?;
+        (self.means.go_on)()?;
         let cx = Cx::new(rooms);
         cx.set_split(unit);
         let part = crate::guard::guarded(|| make(unit, &cx))?;
@@ -288,7 +276,7 @@ impl Units for PoolUnits<'_> {
                 }
             }
         };
-        std::thread::scope(|s| (0..(self.threads as u64).clamp(1, count.max(1))).for_each(|_| drop(s.spawn(serve))));
+        std::thread::scope(|s| (0..(self.means.threads as u64).clamp(1, count.max(1))).for_each(|_| drop(s.spawn(serve))));
         let all = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut records = all.into_iter().collect::<Result<Vec<_>>>()?;
         records.sort_by_key(|r| r.split);

@@ -11,6 +11,7 @@
 //! | [`Commit`] | the job: claims, log, decision, publishing |
 //! | `output` | one output: streams, earlier parts, its file |
 //! | `layout` | the bytes of that file |
+//! | `portions` | the same in a store of objects: parts that members send |
 //! | `made` | how a file is known again that did not pass through one process |
 //! | `folder` | an output of many files: the folder, its `_SUCCESS`, its place |
 //! | `uploads` | such an output in a store of objects: uploads that are completed one by one |
@@ -25,10 +26,11 @@ mod identity;
 mod layout;
 mod made;
 mod output;
+mod portions;
 mod uploads;
 
 pub use faults::about_output;
-pub use layout::GoOn;
+pub use layout::{GoOn, Means};
 pub use output::OutputRun;
 
 use crate::options::RunOptions;

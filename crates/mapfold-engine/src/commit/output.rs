@@ -4,7 +4,7 @@
 
 use super::faults::about_output;
 use super::folder;
-use super::layout::{GoOn, Known, PoolUnits, assemble};
+use super::layout::{Known, Means, PoolUnits, assemble};
 use super::made::{is_list, is_made};
 use crate::link::unpack;
 use crate::outcome::OutputDone;
@@ -143,16 +143,26 @@ impl OutputRun {
         self.output().estimate().0.saturating_sub(there)
     }
 
+    /// Whether its file is whole already.
+    pub fn is_laid_out(&self) -> bool {
+        self.whole.is_some()
+    }
+
+    /// Whether its file is put together from what lies in a store of objects.
+    pub fn is_carried(&self) -> bool {
+        self.output().shape() == OutputShape::Streams && !self.stores.abilities(&self.dir).rename
+    }
+
     /// Makes the whole file in the work folder. Nothing is visible yet.
     ///
     /// # Errors
     /// When a part is missing, a unit fails, the store does, or the run is stopped.
-    pub fn lay_out(&mut self, streams: &Streams, parts: &[PartRecord], threads: usize, go_on: GoOn<'_>) -> Result<()> {
+    pub fn lay_out(&mut self, streams: &Streams, parts: &[PartRecord], means: &Means<'_>) -> Result<()> {
         let place = (&self.stores, &self.dir);
         match self.output().shape() {
             OutputShape::Streams => {}
             OutputShape::Folder => {
-                let made = folder::gather(place, self.output(), parts, go_on);
+                let made = folder::gather(place, self.output(), parts, means.go_on);
                 self.whole = Some(made?);
                 return Ok(());
             }
@@ -161,10 +171,10 @@ impl OutputRun {
                 return Ok(());
             }
         }
-        let units = PoolUnits { streams, threads, go_on };
+        let units = PoolUnits { streams, means };
         let pieces = self.output().lay_out(&FinishCx { parts, units: &units })?;
         let to = self.loc().without_fragment();
-        self.whole = Some(assemble((&self.stores, &self.dir, &to), (streams, &Known::of(parts)), pieces, go_on)?);
+        self.whole = Some(assemble((&self.stores, &self.dir, &to), (streams, &Known::of(parts)), pieces, means)?);
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use object_store::Error;
 use crate::{Loc, StoreError, redact};
 
 /// The error for a refusal at `loc`.
-pub(super) fn fault(loc: &Loc, error: &Error) -> StoreError {
+pub(crate) fn fault(loc: &Loc, error: &Error) -> StoreError {
     let why = words(error);
     let text = loc.to_string();
     match error {

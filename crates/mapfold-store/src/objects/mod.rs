@@ -33,7 +33,8 @@ use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use build::Made;
 pub(crate) use build::aws_credentials;
 pub(crate) use fault::no_credentials;
-use fault::{fault, is_open, may_pass};
+pub(crate) use fault::fault;
+use fault::{is_open, may_pass};
 pub(crate) use publish::{abandon, publish, uploaded_bytes};
 pub(crate) use upload::{Door, UPLOAD_BYTES, UploadFile};
 

@@ -182,7 +182,7 @@ mod tests {
         }
 
         fn begin(&self) -> UploadFile {
-            UploadFile::begin(&self.stores, &self.note, self.door.clone()).unwrap()
+            UploadFile::begin(&self.stores, (&self.note, &self.note), self.door.clone()).unwrap()
         }
 
         /// A whole upload of these bytes.

@@ -7,7 +7,8 @@
 //! ([`Stores::abandon_uploads`](crate::Stores::abandon_uploads)).
 //!
 //! Memory: a part that is filled and one that is on its way, [`UPLOAD_BYTES`] in all. What lies in the same bucket
-//! already can become a part without coming here ([`super::copy`]).
+//! already can become a part without coming here: by the server itself ([`super::copy`]), or sent by somebody else
+//! ([`crate::Portion`]).
 //!
 //! Absent: reading back, writing anywhere but at the end.
 
@@ -26,6 +27,7 @@ use tokio::task::JoinHandle;
 use super::copy::CopiedPart;
 use super::fault;
 use super::fault::may_pass;
+use crate::portion::{Porter, Portion, Section};
 use crate::work_file::ObjectRange;
 use crate::{Loc, StoreError, Stores, WorkFile};
 
@@ -40,8 +42,6 @@ const LEAST: u64 = 5 << 20;
 const EXPECTED_PARTS: u64 = 4_000;
 /// Parts that the server copies at once.
 const COPIES_AT_ONCE: usize = 8;
-/// Bytes that are read to be sent, where it must be.
-const READ_AT_ONCE: usize = 4 << 20;
 /// What an upload holds in memory, at most, while its parts have the first size.
 pub const UPLOAD_BYTES: u64 = 2 * PART as u64;
 /// How often an upload is begun when nobody knows what became of it.
@@ -81,6 +81,7 @@ pub(super) struct Note {
 pub(crate) struct UploadFile {
     stores: Stores,
     note: Loc,
+    to: Loc,
     door: Door,
     upload: String,
     state: Mutex<State>,
@@ -91,12 +92,6 @@ struct Flying {
     /// Its bytes are held here meanwhile.
     held: bool,
     task: JoinHandle<Result<PartId, StoreError>>,
-}
-
-/// Bytes that the server could copy, and how many of them the part before still needs.
-struct Copyable {
-    source: ObjectRange,
-    lacking: u64,
 }
 
 #[derive(Default)]
@@ -117,15 +112,16 @@ struct State {
 impl UploadFile {
     /// Begins an upload. Its name is noted before, where the store can tell the ids of a name's uploads: then one whose
     /// id never came back is found too.
-    pub fn begin(stores: &Stores, note: &Loc, door: Door) -> Result<UploadFile, StoreError> {
+    pub fn begin(stores: &Stores, (note, to): (&Loc, &Loc), door: Door) -> Result<UploadFile, StoreError> {
         let beginning = |upload: &str| Begun { key: door.path.to_string(), upload: upload.to_owned() };
         if door.signer.is_some() {
             stores.put(&begun(note), json(&beginning("")))?;
         }
         let upload = stores.block_on(create(&door)).map_err(|e| fault(note, &e))?;
         let first = json(&beginning(&upload));
-        let file = UploadFile { stores: stores.clone(), note: note.clone(), door, upload, state: Mutex::default() };
-        stores.put(&begun(note), first)?;
+        let (stores, note, to) = (stores.clone(), note.clone(), to.clone());
+        let file = UploadFile { stores, note, to, door, upload, state: Mutex::default() };
+        file.stores.put(&begun(&file.note), first)?;
         Ok(file)
     }
 
@@ -172,27 +168,19 @@ impl UploadFile {
         Ok(())
     }
 
-    /// What of an object in the same bucket the server could copy: it must be large enough to be a part, after what
-    /// the part before it still lacks.
-    fn copyable(&self, state: &State, src: &dyn WorkFile, at: u64, len: u64) -> Result<Option<Copyable>, StoreError> {
-        let held = state.buffer.len() as u64;
-        let lacking = if held == 0 { 0 } else { LEAST.saturating_sub(held) };
-        if self.door.signer.is_none() || matches!(state.copier, Some(None)) || len < lacking + state.least_copy() {
+    /// An object in the same bucket that the server could copy: it must be large enough to be a part, and so must what
+    /// comes before it.
+    fn copyable(&self, state: &State, src: &dyn WorkFile, at: u64, len: u64) -> Result<Option<ObjectRange>, StoreError> {
+        let small = (1..LEAST).contains(&(state.buffer.len() as u64));
+        if self.door.signer.is_none() || matches!(state.copier, Some(None)) || small || len < state.least_part() {
             return Ok(None);
         }
-        let found = src.as_object(at, len)?.filter(|source| source.object.root() == self.note.root());
-        Ok(found.map(|source| Copyable { source, lacking }))
+        Ok(src.as_object(at, len)?.filter(|source| source.object.root() == self.note.root()))
     }
 
-    fn copy_part(&self, state: &mut State, src: &dyn WorkFile, at: u64, found: Copyable) -> Result<(), StoreError> {
-        let Copyable { mut source, lacking } = found;
-        if lacking > 0 {
-            self.push(state, &src.read_at(at, lacking as usize)?)?;
-            source.range.start += lacking;
-        }
-        if !state.buffer.is_empty() {
-            self.send(state)?;
-        }
+    /// Whether the server has copied it, or is about to.
+    fn copy_part(&self, state: &mut State, source: ObjectRange) -> Result<bool, StoreError> {
+        self.send_rest(state)?;
         let len = source.range.end - source.range.start;
         tracing::debug!(object = %source.object, bytes = len, "the server is asked to copy");
         match state.copier.clone().flatten() {
@@ -202,10 +190,10 @@ impl UploadFile {
                 state.flying.push_back(Flying { held: false, task });
             }
             None if self.first_copy(state, source)? => {}
-            None => return self.pour(state, src, at + lacking, len),
+            None => return Ok(false),
         }
         state.bytes += len;
-        Ok(())
+        Ok(true)
     }
 
     fn copied(&self, state: &State, source: ObjectRange) -> CopiedPart {
@@ -232,19 +220,25 @@ impl UploadFile {
         }
     }
 
-    /// Reads and sends.
-    fn pour(&self, state: &mut State, src: &dyn WorkFile, at: u64, len: u64) -> Result<(), StoreError> {
-        for start in (0..len).step_by(READ_AT_ONCE) {
-            let bytes = src.read_at(at + start, READ_AT_ONCE.min((len - start) as usize))?;
-            self.push(state, &bytes)?;
-        }
-        Ok(())
+    /// Gives a portion to somebody who sends it.
+    fn hand_out(&self, state: &mut State, sections: Vec<Section>, porter: &dyn Porter) -> Result<usize, StoreError> {
+        self.send_rest(state)?;
+        self.land(state, |flying| flying.len() < porter.at_once())?;
+        let (to, upload, number) = (self.to.clone(), self.upload.clone(), state.next_number());
+        let portion = Portion { to, upload, number, sections };
+        state.bytes += portion.bytes();
+        let carried = porter.carry(portion);
+        let task = self.stores.spawn(async move { Ok(PartId { content_id: carried.await? }) });
+        state.flying.push_back(Flying { held: false, task });
+        Ok(number)
+    }
+
+    fn send_rest(&self, state: &mut State) -> Result<(), StoreError> {
+        if state.buffer.is_empty() { Ok(()) } else { self.send(state) }
     }
 
     fn complete_note(&self, state: &mut State) -> Result<(), StoreError> {
-        if !state.buffer.is_empty() {
-            self.send(state)?;
-        }
+        self.send_rest(state)?;
         self.land(state, VecDeque::is_empty)?;
         let begun = Begun { key: self.door.path.to_string(), upload: self.upload.clone() };
         let note = Note { begun, bytes: state.bytes, parts: state.parts.clone() };
@@ -294,9 +288,17 @@ impl WorkFile for UploadFile {
 
     fn copy_there(&self, src: &dyn WorkFile, src_offset: u64, dst_offset: u64, len: u64) -> Result<bool, StoreError> {
         let mut state = self.at_end(dst_offset)?;
-        let Some(found) = self.copyable(&state, src, src_offset, len)? else { return Ok(false) };
-        self.unless_broken(&mut state, |state| self.copy_part(state, src, src_offset, found))?;
-        Ok(true)
+        let Some(source) = self.copyable(&state, src, src_offset, len)? else { return Ok(false) };
+        self.unless_broken(&mut state, |state| self.copy_part(state, source))
+    }
+
+    fn least_portion(&self) -> Option<u64> {
+        Some(self.state().least_part())
+    }
+
+    fn add_portion(&self, offset: u64, sections: Vec<Section>, porter: &dyn Porter) -> Result<usize, StoreError> {
+        let mut state = self.at_end(offset)?;
+        self.unless_broken(&mut state, |state| self.hand_out(state, sections, porter))
     }
 
     fn read_at(&self, _: u64, _: usize) -> Result<Bytes, StoreError> {
@@ -357,7 +359,7 @@ impl State {
     }
 
     /// The least that is worth a part of its own.
-    fn least_copy(&self) -> u64 {
+    fn least_part(&self) -> u64 {
         LEAST.max(self.expected / EXPECTED_PARTS)
     }
 }
