@@ -70,6 +70,35 @@ fn a_data_node_that_dies_is_not_noticed() {
     same_lines(&desk);
 }
 
+/// Bytes of the file that is being copied to this desk.
+fn arrived(desk: &Desk) -> u64 {
+    let files = fs::read_dir(desk.path("")).unwrap().flatten();
+    let made = files.filter(|f| f.file_name().to_string_lossy().starts_with(".mapfold-tmp-"));
+    made.filter_map(|f| f.metadata().ok()).map(|m| m.len()).sum()
+}
+
+/// Packets go into the file as they come: what came before the end of a data node is not asked for again, and what it had
+/// still to give comes from the other. Which of the two is read is HDFS's choice, so each dies once.
+#[test]
+fn a_copy_goes_on_where_a_data_node_died() {
+    let Some(hdfs) = own_part("hdfs") else { return };
+    let desk = Desk::new();
+    let bytes: Vec<u8> = (0..100_u32 << 20).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    fs::write(desk.path("big"), &bytes).unwrap();
+    let there = hdfs.folder();
+    start(&desk, &hdfs.vars(), &format!("cp big {there}/big --parents")).wait().fine();
+    for node in ["dn1", "dn2"] {
+        let mut run = start(&desk, &hdfs.vars(), &format!("cp {there}/big back-{node}"));
+        wait_until("the first bytes", || arrived(&desk) > 0 || run.ended());
+        hdfs.kill9(node);
+        assert!(!run.ended(), "over before it could be disturbed");
+        run.wait().fine();
+        assert!(desk.bytes(&format!("back-{node}")) == bytes, "{node}: other bytes");
+        hdfs.start(node);
+        hdfs.heal();
+    }
+}
+
 #[test]
 fn a_name_node_that_restarts_and_is_in_safe_mode_is_waited_for() {
     let Some(hdfs) = own_part("hdfs") else { return };

@@ -124,7 +124,9 @@ impl Errands {
         if let Ok(answer) = tokio::time::timeout(CARRY_WITHIN, answered).await {
             return answer.ok().flatten();
         }
-        tracing::warn!("member {member} has not sent a part of the output within {CARRY_WITHIN:?}: it is asked no more");
+        tracing::warn!(
+            "member {member} has not sent a part of the output within {CARRY_WITHIN:?}: it is asked no more"
+        );
         self.answered(errand, None);
         self.lost(member);
         None

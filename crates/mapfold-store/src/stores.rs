@@ -644,7 +644,7 @@ impl Stores {
         }
     }
 
-    fn check_unchanged(&self, loc: &Loc, now: Option<String>) -> Result<(), StoreError> {
+    pub(crate) fn check_unchanged(&self, loc: &Loc, now: Option<String>) -> Result<(), StoreError> {
         let was = self.seen().get(loc.base());
         match (was, now) {
             (Some(was), Some(now)) if was != now => Err(StoreError::Changed { loc: loc.to_string(), was, now }),

@@ -17,10 +17,13 @@ use crate::objects::{Bucket, PART};
 use crate::remote::Remote;
 use crate::retry::{Fault, Patience, retrying};
 use crate::unique::unique;
-use crate::{Loc, Replace, Scheme, StoreError, Stores};
+use crate::{Loc, Replace, Scheme, StoreError, Stores, WorkFile};
 
 /// Pieces read ahead, and parts sent at once.
 const AHEAD: usize = 4;
+
+/// Streams of packets at once.
+const STREAMS: usize = 2;
 
 /// Told about bytes as they arrive at the target, negative when an attempt begins again; `false` stops the copy.
 pub type Moved<'a> = &'a (dyn Fn(i64) -> bool + Sync);
@@ -80,8 +83,7 @@ impl Stores {
         from: &'a Loc,
         size: u64,
     ) -> impl futures_util::Stream<Item = Result<Bytes, StoreError>> + 'a {
-        let ranges = (0..size.div_ceil(PART as u64)).map(move |n| piece(n, size));
-        stream::iter(ranges).map(move |range| self.read(from, range)).buffered(AHEAD)
+        stream::iter(ranges(size)).map(move |range| self.read(from, range)).buffered(AHEAD)
     }
 
     fn copy_to_file(
@@ -110,12 +112,37 @@ impl Stores {
 
     fn copy_to_new_file(&self, from: &Loc, to: &Loc, size: u64, moved: Moved<'_>) -> Result<(), StoreError> {
         let file = self.create_file(to)?;
+        if from.scheme() == Scheme::Hdfs {
+            self.block_on(self.stream_from_hdfs((from, size), (&*file, to), moved))?;
+            return file.sync();
+        }
         let written = self.pieces(from, size).try_fold(0, |at, bytes: Bytes| {
             let done = file.write_at(at, &bytes).and_then(|()| go_on(moved, to, bytes.len()));
             std::future::ready(done.map(|()| at + bytes.len() as u64))
         });
         self.block_on(written)?;
         file.sync()
+    }
+
+    /// Packets go into the file as they come, from several places of it at once.
+    async fn stream_from_hdfs(
+        &self,
+        (from, size): (&Loc, u64),
+        (file, to): (&dyn WorkFile, &Loc),
+        moved: Moved<'_>,
+    ) -> Result<(), StoreError> {
+        let Remote::Hdfs(hdfs) = self.remote(from)? else { return Err(StoreError::unsupported(from, "packets")) };
+        let write = |at: u64, bytes: &[u8]| file.write_at(at, bytes).and_then(|()| go_on(moved, to, bytes.len()));
+        let streams = stream::iter(ranges(size)).map(|range| {
+            let (hdfs, bytes) = (&hdfs, (range.end - range.start) as usize);
+            async move {
+                self.counters_live().request();
+                let etag = hdfs.stream(from, range, write).await?;
+                self.counters_live().read(bytes);
+                self.check_unchanged(from, etag)
+            }
+        });
+        streams.buffer_unordered(STREAMS).try_collect().await
     }
 
     fn copy_small(
@@ -248,7 +275,8 @@ fn go_on(moved: Moved<'_>, to: &Loc, bytes: usize) -> Result<(), StoreError> {
     }
 }
 
-fn piece(number: u64, size: u64) -> Range<u64> {
-    let start = number * PART as u64;
-    start..size.min(start + PART as u64)
+/// The pieces of a file.
+fn ranges(size: u64) -> impl Iterator<Item = Range<u64>> {
+    let len = PART as u64;
+    (0..size.div_ceil(len)).map(move |n| n * len..size.min((n + 1) * len))
 }

@@ -102,12 +102,7 @@ pub trait WorkFile: Send + Sync {
     ///
     /// # Errors
     /// Those of the store, also of portions that were added before.
-    fn add_portion(
-        &self,
-        _offset: u64,
-        _sections: Vec<Section>,
-        _porter: &dyn Porter,
-    ) -> Result<usize, StoreError> {
+    fn add_portion(&self, _offset: u64, _sections: Vec<Section>, _porter: &dyn Porter) -> Result<usize, StoreError> {
         Err(StoreError::unsupported(self.loc(), "portions"))
     }
 

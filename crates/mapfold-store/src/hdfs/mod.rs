@@ -14,11 +14,13 @@ mod write;
 
 use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use hdfs_native::client::FileStatus;
 use hdfs_native::file::FileReader;
 use hdfs_native::{Client, HdfsError};
@@ -182,6 +184,39 @@ impl Hdfs {
                 return Err(Fault::Short(StoreError::truncated(loc, range, bytes.len() as u64)));
             }
             Ok((bytes, Some(open.etag.clone())))
+        };
+        retrying(self.patience(), &self.counters, loc, attempt).await
+    }
+
+    /// Gives the bytes of `range` (not empty) to `take` as they come, packet by packet, each with its place in the file;
+    /// in order, and each once. A packet is still in the processor's cache then, and is copied nowhere before.
+    pub(crate) async fn stream(
+        &self,
+        loc: &Loc,
+        range: Range<u64>,
+        take: impl Fn(u64, &[u8]) -> Result<(), StoreError>,
+    ) -> Result<Option<String>, StoreError> {
+        let reached = AtomicU64::new(range.start);
+        let attempt = || async {
+            let open = self.open(loc).await.map_err(Fault::Final)?;
+            let (length, at) = (open.reader.file_length() as u64, reached.load(Ordering::Relaxed));
+            if range.end > length {
+                return Err(Fault::Final(StoreError::truncated(loc, &range, length.saturating_sub(range.start))));
+            }
+            let mut packets = pin!(open.reader.read_range_stream(at as usize, (range.end - at) as usize));
+            while let Some(packet) = packets.next().await {
+                // Blocks may have moved: the next attempt asks where they are now, and goes on from here.
+                let packet = packet.inspect_err(|_| self.forget(loc)).map_err(|error| fault(loc, error))?;
+                let at = reached.fetch_add(packet.len() as u64, Ordering::Relaxed);
+                take(at, &packet).map_err(Fault::Final)?;
+            }
+            match reached.load(Ordering::Relaxed) {
+                end if end == range.end => Ok(Some(open.etag.clone())),
+                end => {
+                    self.forget(loc);
+                    Err(Fault::Short(StoreError::truncated(loc, &range, end - range.start)))
+                }
+            }
         };
         retrying(self.patience(), &self.counters, loc, attempt).await
     }

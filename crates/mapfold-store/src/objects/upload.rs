@@ -170,7 +170,13 @@ impl UploadFile {
 
     /// An object in the same bucket that the server could copy: it must be large enough to be a part, and so must what
     /// comes before it.
-    fn copyable(&self, state: &State, src: &dyn WorkFile, at: u64, len: u64) -> Result<Option<ObjectRange>, StoreError> {
+    fn copyable(
+        &self,
+        state: &State,
+        src: &dyn WorkFile,
+        at: u64,
+        len: u64,
+    ) -> Result<Option<ObjectRange>, StoreError> {
         let small = (1..LEAST).contains(&(state.buffer.len() as u64));
         if self.door.signer.is_none() || matches!(state.copier, Some(None)) || small || len < state.least_part() {
             return Ok(None);
