@@ -7,6 +7,10 @@ The cluster is the part `yarn` of `cluster/part.sh`: a ResourceManager, two Node
 nothing else to do. The job is `streaming` with a mapper that notes its first moment and then waits, so the first split is
 seen where it runs. Processes are those whose working folder is one of the application's containers. Three ways to kill:
 Ctrl-C of the launcher, `mapfold kill` from another shell, and the ResourceManager's own order (its REST interface).
+
+A second table is of a longer job, of four members: the NodeManager that does not hold the application master is killed with
+`kill -9` in the middle. A pause is the time between the begins of two splits of one thread of a member on the other node, a
+quarter of a second of which is the split; the job goes on until the ResourceManager has missed the node and after that.
 """
 
 import argparse
@@ -47,14 +51,16 @@ def until(what, look):
 
 
 def processes(application):
+    """Working folders of what runs in containers, and the programs."""
     found = []
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
             try:
-                if application in os.readlink(f"/proc/{entry.name}/cwd"):
-                    found.append(int(entry.name))
+                folder, program = os.readlink(f"/proc/{entry.name}/cwd"), os.readlink(f"/proc/{entry.name}/exe")
             except OSError:
-                pass
+                continue  # It has just ended, or is the kernel's.
+            if application in folder:
+                found.append((folder, program))
     return found
 
 
@@ -128,10 +134,70 @@ def once(mapfold, env, how):
     return got
 
 
+SPLITS, LASTS, MEMBERS = 600, 0.25, 4
+
+
+def node(folder):
+    """The NodeManager in whose folder a process works."""
+    return re.search(r"/(nm\d)/", folder).group(1)
+
+
+def steady(mapfold, env, disturbed):
+    """Longest pauses of members that stayed, and the seconds from the kill to the end, if a NodeManager is killed."""
+    desk = pathlib.Path(tempfile.mkdtemp(prefix="mapfold-yarn-"))
+    mapper, marks = desk / "mapper.sh", desk / "marks"
+    mapper.write_text(f'#!/bin/sh\necho "$(date +%s.%N) $PWD" >> {marks}\nsleep {LASTS}\ncat\n')
+    mapper.chmod(0o755)
+    (desk / "in").mkdir()
+    for n in range(SPLITS):
+        (desk / "in" / f"{n:04}.txt").write_text(f"line {n}\n")
+    line = f"run streaming {desk}/in --out {desk}/out --mapper {mapper} --mode cluster --target yarn --workers {MEMBERS} " \
+           f"--threads 1 --memory-limit 256MiB --am-memory 256MiB --staging {desk}/staging"
+    with open(desk / "said", "w") as said:
+        launcher = subprocess.Popen([mapfold, *line.split()], cwd=desk, stdout=said, stderr=said,
+                                    env={**env, "XDG_STATE_HOME": str(desk / "state")})
+    until("some splits", lambda: marks.exists() and len(marks.read_text().splitlines()) > 8 * MEMBERS)
+    if disturbed:
+        there = processes("application_")
+        master = next(node(folder) for folder, program in there if "java" in program)
+        victim = next(node(folder) for folder, _ in there if node(folder) != master)
+        subprocess.run([str(HERE / "cluster/part.sh"), "yarn", "kill9", victim], check=True)
+        killed = time.time()
+    _, ended = until("the end of the job", lambda: launcher.poll() is not None)
+    if launcher.returncode != 0:
+        sys.exit((desk / "said").read_text())
+    lines = [one for part in sorted((desk / "out").glob("part-*")) for one in part.read_text().splitlines()]
+    if lines != [f"line {n}" for n in range(SPLITS)]:
+        sys.exit(f"{desk}/out has other lines")
+    begins = {}
+    for mark in marks.read_text().splitlines():
+        at, folder = mark.split(" ", 1)
+        if not disturbed or node(folder) != victim:
+            begins.setdefault(folder, []).append(float(at))
+    pauses = sorted(b - a for all in begins.values() for a, b in zip(sorted(all), sorted(all)[1:]))
+    if disturbed:
+        subprocess.run([str(HERE / "cluster/part.sh"), "yarn", "up"], check=True)
+    shutil.rmtree(desk)
+    name = f"{victim} killed" if disturbed else "undisturbed"
+    row = [name, str(len(begins)), f"{statistics.median(pauses):.3f}", f"{pauses[-1]:.3f}"]
+    return [*row, f"{ended - killed:.1f}" if disturbed else ""]
+
+
+def pauses(mapfold, env, repeat):
+    head = ["", "members that stayed", "median pause, s", "longest pause, s", "the job went on after the kill, s"]
+    rows = [head, ["---", *["---:"] * 4]]
+    for _ in range(repeat):
+        rows += [steady(mapfold, env, disturbed) for disturbed in (False, True)]
+        print(rows[-2:], flush=True)
+    return [f"A NodeManager killed in a map-only job: {SPLITS} splits of {LASTS} s, {MEMBERS} members.", "",
+            *["| " + " | ".join(row) + " |" for row in rows]]
+
+
 def main():
     ask = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ask.add_argument("mapfold", type=os.path.abspath)
     ask.add_argument("--repeat", type=int, default=5)
+    ask.add_argument("--steady", type=int, default=3, help="jobs in which a NodeManager is killed")
     ask.add_argument("--out", type=pathlib.Path)
     a = ask.parse_args()
     env = {**os.environ, **part("yarn")}
@@ -147,7 +213,7 @@ def main():
     lines = ["| | median s | longest s | asked |", "|---|---:|---:|---:|"]
     lines += [f"| {what} | {statistics.median(all):.2f} | {max(all):.2f} | {asked} |" for what, all, asked in rows]
     said = f"Made by `bench/yarn.py` on {datetime.date.today()}, {len(begins)} jobs, {os.cpu_count()} cores, cluster and all on them."
-    text = "\n".join([said, "", *lines]) + "\n"
+    text = "\n".join([said, "", *lines, "", *pauses(a.mapfold, env, a.steady)]) + "\n"
     print(text)
     if a.out:
         a.out.write_text(text)

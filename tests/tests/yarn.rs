@@ -109,6 +109,20 @@ fn the_same_bytes_as_on_this_machine_from_both_nodes() {
 }
 
 #[test]
+fn a_job_takes_as_many_members_as_the_cluster_has_room_for() {
+    let Some(cluster) = part("yarn") else { return };
+    let desk = Desk::new();
+    let line = slow_ndvi(&desk);
+    // Of nine such containers two or three fit, beside what other tests have there: the others never come.
+    let size = "--mode cluster --target yarn --threads 1 --memory-limit 1536MiB --am-memory 256MiB --workers 1..9";
+    let done = run(&desk, &cluster, &format!("{line} {size} --json")).fine().json();
+    let members = done["run"]["members"].as_array().unwrap().len();
+    assert!((1..=4).contains(&members), "{done}");
+    desk.run(&line.replace("out.tif", "here.tif")).fine();
+    assert!(desk.bytes("out.tif") == desk.bytes("here.tif"), "bytes differ");
+}
+
+#[test]
 fn words_are_counted_as_on_this_machine() {
     let Some(cluster) = part("yarn") else { return };
     let desk = Desk::new();
