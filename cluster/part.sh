@@ -29,7 +29,7 @@ PART="" # what missing() names
 for tool in flock setsid; do need "$tool" "the scripts run on Linux only" util-linux; done
 checked
 
-known="hdfs yarn s3 azure gcs ssh emr postgres"
+known="hdfs yarn s3 azure gcs ssh emr postgres hdfs-ha hdfs-krb"
 
 usage() {
     sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2
@@ -138,7 +138,7 @@ owned() { # PID: writes it down, and starts a keeper unless there is one
         mkdir -p "$RUN/owners"
         started_at "$1" >"$RUN/owners/$1"
         HOME_OF_PART="$RUN/keeper"
-        alive keeper || MAPFOLD_PARTS_RUN="$RUN" spawn keeper "$here/part.sh" all,postgres kept
+        alive keeper || MAPFOLD_PARTS_RUN="$RUN" spawn keeper "$here/part.sh" all,postgres,hdfs-ha,hdfs-krb kept
     ) 7>"$RUN/owners.lock"
 }
 
