@@ -19,7 +19,7 @@ pub mod sshd;
 pub use desk::{Desk, data};
 pub use far::{Far, far};
 pub use fault_proxy::FaultProxy;
-pub use parts::{OwnPart, Part, own_part, part};
+pub use parts::{OwnPart, Part, own_part, own_part_with, part};
 pub use ran::Ran;
 
 use serde_json::Value;
