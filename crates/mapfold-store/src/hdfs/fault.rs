@@ -134,7 +134,7 @@ pub(super) fn words(error: &HdfsError) -> String {
             let active = if name == "StandbyException" { "no name node is active; " } else { "" };
             format!("{active}{name}: {}", message.lines().next().unwrap_or_default())
         }
-        HdfsError::GSSAPIError(_, _, text) => text.replace(NO_WORDS, ""),
+        HdfsError::GSSAPIError(_, _, text) => text.replace(NO_WORDS, "").replace(": Success", ""),
         other => other.to_string(),
     };
     let line = text.lines().next().unwrap_or_default();
