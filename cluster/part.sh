@@ -12,8 +12,8 @@
 #   part.sh PARTS facts        the same, but NAME<FILE where FILE holds a secret
 #   part.sh PART start|stop|kill9|pid NAME      one process of a part
 #
-# PARTS: hdfs yarn s3 azure gcs ssh emr postgres, or several with commas, or all (without postgres). yarn brings hdfs,
-# emr brings s3.
+# PARTS: hdfs yarn s3 azure gcs ssh emr postgres hdfs-ha hdfs-krb, or several with commas. yarn brings hdfs, emr brings s3.
+# all: the first seven, as most tests and users want (the last two are further clusters); every: really all.
 # MAPFOLD_PARTS_RUN   folder of pids, logs, data, secrets (default ${XDG_CACHE_HOME:-~/.cache}/mapfold/parts/run);
 #                     two folders are two runs, side by side, on ports of their own
 # MAPFOLD_PARTS_PORT  first port of a block of 1000 (default: the first free one from 19000)
@@ -29,7 +29,7 @@ PART="" # what missing() names
 for tool in flock setsid; do need "$tool" "the scripts run on Linux only" util-linux; done
 checked
 
-known="hdfs yarn s3 azure gcs ssh emr postgres"
+known="hdfs yarn s3 azure gcs ssh emr postgres hdfs-ha hdfs-krb"
 
 usage() {
     sed -n '2,/^set/{/^set/d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}" >&2
@@ -138,7 +138,7 @@ owned() { # PID: writes it down, and starts a keeper unless there is one
         mkdir -p "$RUN/owners"
         started_at "$1" >"$RUN/owners/$1"
         HOME_OF_PART="$RUN/keeper"
-        alive keeper || MAPFOLD_PARTS_RUN="$RUN" spawn keeper "$here/part.sh" all,postgres kept
+        alive keeper || MAPFOLD_PARTS_RUN="$RUN" spawn keeper "$here/part.sh" every kept
     ) 7>"$RUN/owners.lock"
 }
 
@@ -171,6 +171,7 @@ together() { # VERB, PART...: all at once; the first failure is the answer
 
 parts=() asked="${1:-}" verb="${2:-}"
 asked="${asked/#all/hdfs,yarn,s3,azure,gcs,ssh,emr}"
+asked="${asked/#every/${known// /,}}"
 for part in ${asked//,/ }; do
     [[ " $known " == *" $part "* ]] || { say "error: no part $part; there are: $known"; exit 2; }
     parts+=("$part")

@@ -1,7 +1,9 @@
-# Sourced by the parts hdfs and yarn: jars, Java, configuration, command line tools. Both share RUN/hadoop.
+# Sourced by the parts hdfs, yarn, hdfs-ha, hdfs-krb: jars, Java, configuration, command line tools.
 
 hadoop_version=3.4.2
-hadoop_home="$RUN/hadoop"
+hadoop_home="$HOME_OF_PART"
+hadoop_set=hdfs                # which jars
+case $PART in hdfs | yarn) hadoop_home="$RUN/hadoop" hadoop_set="$PART" ;; esac # one cluster
 hadoop_nodes=2                 # DataNodes, and NodeManagers: node 1 is 127.0.0.2, node 2 is 127.0.0.3
 hadoop_host="${MAPFOLD_PARTS_HOST:-127.0.0.1}"
 
@@ -12,10 +14,12 @@ for package in nio.ch security.x509; do java_opens+=("--add-opens=java.base/sun.
 for package in dns util; do java_opens+=("--add-exports=java.base/sun.net.$package=ALL-UNNAMED"); done
 java_common=(-XX:+UseSerialGC -Xshare:auto -Djava.net.preferIPv4Stack=true -Djava.security.egd=file:/dev/urandom)
 
-part_check() { # of both parts
+part_check() { hadoop_check; }
+
+hadoop_check() {
     need curl "asks servers for their health" curl
     need_java
-    [ -e "$cache/hadoop-$hadoop_version/$PART/.complete" ] || need mvn "fetches Hadoop's jars (once)" maven
+    [ -e "$cache/hadoop-$hadoop_version/$hadoop_set/.complete" ] || need mvn "fetches Hadoop's jars (once)" maven
 }
 
 hadoop_get() { # hdfs | yarn: the jars of that set
@@ -44,7 +48,7 @@ need_java() { # sets $java and JAVA_HOME; Hadoop 3.4 runs on 11 to 23
     export JAVA_HOME
 }
 
-hadoop_classes() { echo "$hadoop_home/conf:$cache/hadoop-$hadoop_version/${1:-$PART}/*"; }
+hadoop_classes() { echo "$hadoop_home/conf:$cache/hadoop-$hadoop_version/${1:-$hadoop_set}/*"; }
 
 hadoop_java() { # NAME, HEAP, FOLDER OF ITS OWN CONFIGURATION or "", CLASS, ARGS...
     local name="$1" heap="$2" own="$3"
@@ -65,18 +69,35 @@ properties() { # FILE: "name value" lines of stdin as a configuration; appears w
     mv "$1.$BASHPID" "$1"
 }
 
-hadoop_conf() { # the same text from both parts, so either may write it
+# What a part says beside that, or instead: "name value" lines. Here: one NameNode, whom everybody believes.
+own_core_site() { echo "fs.defaultFS hdfs://$hadoop_host:$(port 0)"; }
+own_hdfs_site() {
+    echo "dfs.namenode.name.dir file://$RUN/hdfs/data/namenode"
+    echo "dfs.namenode.http-address $hadoop_host:$(port 1)"
+}
+
+hadoop_conf() { # the same text from hdfs and yarn, so either may write it
     local conf="$hadoop_home/conf" folder
     # Maven's jars hold no web pages; the HTTP servers only ask that the folders exist.
     for folder in hdfs datanode secondary static cluster node; do mkdir -p "$conf/webapps/$folder"; done
     . "$here/hadoop/conf.sh"
+    hadoop_hdfs_tool
+    [ "$hadoop_home" != "$RUN/hadoop" ] || hadoop_yarn
+}
+
+hadoop_hdfs_tool() {
     hadoop_tool hdfs hdfs <<'END'
     dfs | fs) set -- org.apache.hadoop.fs.FsShell "${@:2}" ;;
     dfsadmin) set -- org.apache.hadoop.hdfs.tools.DFSAdmin "${@:2}" ;;
     fsck) set -- org.apache.hadoop.hdfs.tools.DFSck "${@:2}" ;;
     debug) set -- org.apache.hadoop.hdfs.tools.DebugAdmin "${@:2}" ;;
-    *) echo "usage: hdfs dfs|dfsadmin|fsck|debug ARGS..." >&2; exit 2 ;;
+    haadmin) set -- org.apache.hadoop.hdfs.tools.DFSHAAdmin "${@:2}" ;;
+    *) echo "usage: hdfs dfs|dfsadmin|fsck|debug|haadmin ARGS..." >&2; exit 2 ;;
 END
+}
+
+hadoop_yarn() {
+    . "$here/hadoop/conf-yarn.sh"
     hadoop_tool yarn yarn <<'END'
     application) set -- org.apache.hadoop.yarn.client.cli.ApplicationCLI application "${@:2}" ;;
     logs) set -- org.apache.hadoop.yarn.client.cli.LogsCLI "${@:2}" ;;

@@ -14,11 +14,11 @@ MAPFOLD_PARTS_RUN="$(mktemp -d "${TMPDIR:-/tmp}/mapfold-parts-XXXXXX")"
 export MAPFOLD_PARTS_RUN
 clean() { # what is still being fetched or started is not waited for; the folder is its keeper's to remove
     kill -TERM -- "-$parts" 2>/dev/null || true
-    cluster/part.sh all wipe || true
+    cluster/part.sh every wipe || true
     rmdir "$MAPFOLD_PARTS_RUN" 2>/dev/null || true
 }
-cluster/part.sh all check || say "the tests of parts that lack something say SKIPPED"
-setsid cluster/part.sh all up &
+cluster/part.sh all,hdfs-ha,hdfs-krb check || say "the tests of parts that lack something say SKIPPED"
+setsid cluster/part.sh all,hdfs-krb up & # each test of hdfs-ha starts its own
 parts=$!
 trap clean EXIT
 MAPFOLD_TEST_PYTHON="$("$here/setup.sh")"

@@ -10,6 +10,7 @@ pub mod desk;
 pub mod far;
 pub mod far_room;
 pub mod fault_proxy;
+pub mod gate;
 pub mod http;
 pub mod parts;
 pub mod patch;
@@ -19,7 +20,8 @@ pub mod sshd;
 pub use desk::{Desk, data};
 pub use far::{Far, far};
 pub use fault_proxy::FaultProxy;
-pub use parts::{OwnPart, Part, own_part, part};
+pub use gate::Gate;
+pub use parts::{OwnPart, Part, own_part, own_part_with, part};
 pub use ran::Ran;
 
 use serde_json::Value;

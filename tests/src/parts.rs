@@ -24,10 +24,11 @@ pub struct Part {
     name: String,
     run: PathBuf,
     owner: u32,
+    settings: Vec<(&'static str, &'static str)>,
     vars: BTreeMap<String, String>,
 }
 
-/// The part `hdfs`, `yarn`, `s3`, `azure`, `gcs` or `ssh`, shared with other tests: neither stop it nor count its files.
+/// The part `hdfs`, `yarn`, `s3`, `azure`, `gcs`, `ssh` or `hdfs-krb`, shared with other tests: neither stop it nor count its files.
 /// `None`, said loudly, where it cannot be had.
 ///
 /// # Panics
@@ -36,7 +37,7 @@ pub fn part(name: &str) -> Option<Part> {
     static SHARED: Mutex<Option<HashMap<String, Option<Part>>>> = Mutex::new(None);
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
     let known = shared.get_or_insert_default();
-    let found = known.entry(name.to_owned()).or_insert_with(|| Part::up(name, &shared_run(), owner())).clone();
+    let found = known.entry(name.to_owned()).or_insert_with(|| Part::up(name, &shared_run(), owner(), &[])).clone();
     drop(shared); // a panic of `skipped` must not poison it
     found.or_else(|| {
         skipped(&format!("part {name}"), true);
@@ -56,8 +57,16 @@ pub struct OwnPart {
 /// # Panics
 /// With `CI=true` when it cannot be had, and when there is no temporary folder.
 pub fn own_part(name: &str) -> Option<OwnPart> {
+    own_part_with(name, &[])
+}
+
+/// The same, with variables of `cluster/part.sh` that change it.
+///
+/// # Panics
+/// As [`own_part`].
+pub fn own_part_with(name: &str, settings: &[(&'static str, &'static str)]) -> Option<OwnPart> {
     let folder = tempfile::Builder::new().prefix("mapfold-part-").tempdir().expect("a temporary folder");
-    match Part::up(name, &folder.path().join("run"), std::process::id()) {
+    match Part::up(name, &folder.path().join("run"), std::process::id(), settings) {
         Some(part) => Some(OwnPart { part, _folder: folder }),
         None => {
             skipped(&format!("part {name}"), true);
@@ -110,15 +119,17 @@ impl OwnPart {
 impl Drop for OwnPart {
     fn drop(&mut self) {
         // yarn brought hdfs
-        let _ = self.part.command(&["all", "wipe"]).output();
+        let _ = self.part.command(&["every", "wipe"]).output();
     }
 }
 
 impl Part {
     /// Starts it, or finds it running; `None`, with the reason on stderr, when something that it needs is missing.
-    fn up(name: &str, run: &Path, owner: u32) -> Option<Part> {
-        let mut part = Part { name: name.to_owned(), run: run.to_owned(), owner, vars: BTreeMap::new() };
-        let done = part.command(&[name, "up"]).output().expect("the checkout has cluster/part.sh");
+    fn up(name: &str, run: &Path, owner: u32, settings: &[(&'static str, &'static str)]) -> Option<Part> {
+        let (name, settings) = (name.to_owned(), settings.to_vec());
+        let mut part = Part { name, run: run.to_owned(), owner, settings, vars: BTreeMap::new() };
+        let name = &part.name;
+        let done = part.command(&[name.as_str(), "up"]).output().expect("the checkout has cluster/part.sh");
         let said = String::from_utf8_lossy(&done.stderr);
         if done.status.code() == Some(LACKING) {
             eprintln!("{}", said.trim_end());
@@ -135,7 +146,7 @@ impl Part {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(checkout().join("cluster/part.sh"));
         command.args(words).env("MAPFOLD_PARTS_RUN", &self.run).stdin(Stdio::null());
-        command.env("MAPFOLD_PARTS_OWNER", self.owner.to_string());
+        command.env("MAPFOLD_PARTS_OWNER", self.owner.to_string()).envs(self.settings.iter().copied());
         if std::env::var_os("MAPFOLD_PARTS_OWNER").is_none() {
             command.env("MAPFOLD_PARTS_OFFLINE", "1");
         }
@@ -147,7 +158,7 @@ impl Part {
     /// # Panics
     /// For a part without storage.
     pub fn uri(&self) -> &str {
-        self.var(&format!("MAPFOLD_PART_{}", self.name.to_uppercase()))
+        self.var(&format!("MAPFOLD_PART_{}", self.name.to_uppercase().replace('-', "_")))
     }
 
     /// Where its processes keep data, logs and pids on this machine.
@@ -188,8 +199,9 @@ impl Part {
     /// # Panics
     /// When it fails.
     pub fn hadoop(&self, tool: &str, args: &[&str]) -> String {
-        let path = self.run.join("hadoop/bin").join(tool);
-        output(Command::new(path).args(args))
+        let own = self.home().join("bin").join(tool);
+        let path = if own.exists() { own } else { self.run.join("hadoop/bin").join(tool) };
+        output(Command::new(path).args(args).envs(self.vars()))
     }
 
     fn script(&self, words: &[&str]) -> String {

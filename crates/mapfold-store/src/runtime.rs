@@ -1,16 +1,21 @@
 //! The small I/O runtime: two threads, started at the first use.
 //!
-//! Started late so that a command that reads nothing over it starts in milliseconds; shut down
-//! without waiting, so that the last handle may be dropped anywhere, even on the runtime itself.
+//! Started late so that a command that reads nothing over it starts in milliseconds. Who drops the last handle waits
+//! until its threads have ended (they do at once; a read of a disk that hangs is left behind), except on the runtime
+//! itself, where nobody may wait. Why at all: a program that ends while they let go of connections pulls the rug from
+//! under the Kerberos library, whose locks are gone by then, and dies by an assertion of that library after all is done.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 
 /// Threads that may block in local reads at the same time.
 const BLOCKING_THREADS: usize = 16;
+/// How long the end of the threads is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
 pub(crate) struct LazyRuntime(OnceLock<Runtime>);
@@ -32,7 +37,10 @@ impl LazyRuntime {
 impl Drop for LazyRuntime {
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
-            runtime.shutdown_background();
+            match Handle::try_current() {
+                Ok(_) => runtime.shutdown_background(),
+                Err(_) => runtime.shutdown_timeout(LAST_WORDS),
+            }
         }
     }
 }

@@ -30,13 +30,27 @@ enum PartName {
     Gcs,
     /// Two hosts for --target ssh:// (needs OpenSSH's server)
     Ssh,
-    /// All but ssh
+    /// HDFS as a name service: two NameNodes, one of them active
+    HdfsHa,
+    /// HDFS that asks for Kerberos, with a KDC (needs MIT's krb5)
+    HdfsKrb,
+    /// All but ssh, hdfs-ha and hdfs-krb
     All,
 }
 
 /// All parts, in the order in which they are shown.
-const PARTS: [PartName; 6] =
-    [PartName::Hdfs, PartName::Yarn, PartName::S3, PartName::Azure, PartName::Gcs, PartName::Ssh];
+const PARTS: [PartName; 8] = [
+    PartName::Hdfs,
+    PartName::Yarn,
+    PartName::S3,
+    PartName::Azure,
+    PartName::Gcs,
+    PartName::Ssh,
+    PartName::HdfsHa,
+    PartName::HdfsKrb,
+];
+/// What `all` leaves out: hosts, and further clusters.
+const SPECIAL: [PartName; 3] = [PartName::Ssh, PartName::HdfsHa, PartName::HdfsKrb];
 
 impl PartName {
     /// As the scripts call it.
@@ -48,6 +62,8 @@ impl PartName {
             PartName::Azure => "azure",
             PartName::Gcs => "gcs",
             PartName::Ssh => "ssh",
+            PartName::HdfsHa => "hdfs-ha",
+            PartName::HdfsKrb => "hdfs-krb",
             PartName::All => "all",
         }
     }
@@ -128,7 +144,7 @@ pub fn run(m: &ArgMatches, whole: &Command) -> Result<ExitCode> {
 fn named(given: &[PartName]) -> Vec<&'static str> {
     let wanted = |part: &PartName| {
         given.contains(part)
-            || (given.contains(&PartName::All) && *part != PartName::Ssh)
+            || (given.contains(&PartName::All) && !SPECIAL.contains(part))
             || (given.contains(&PartName::Yarn) && *part == PartName::Hdfs)
     };
     PARTS.into_iter().filter(wanted).map(PartName::name).collect()

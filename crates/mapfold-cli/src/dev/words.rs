@@ -41,7 +41,7 @@ fn part_names<'a>(processes: &[Process<'a>]) -> Vec<&'a str> {
 
 /// Where a part is: its URI, or for YARN the address of the ResourceManager.
 fn place<'a>(facts: &'a str, part: &str) -> &'a str {
-    let name = format!("MAPFOLD_PART_{}=", part.to_uppercase());
+    let name = format!("MAPFOLD_PART_{}=", part.to_uppercase().replace('-', "_"));
     facts.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or("-")
 }
 
@@ -78,11 +78,12 @@ pub fn status(status: &str, facts: &str) -> String {
     let all = processes(status);
     let names = part_names(&all);
     let wide = names.iter().map(|name| place(facts, name).len()).max().unwrap_or(0);
+    let first = names.iter().map(|name| name.len()).max().unwrap_or(0).max(6);
     let line = |part: &&str| {
         let mine = all.iter().filter(|p| p.part == *part);
         let words: Vec<String> =
             mine.map(|p| p.pid.map_or(format!("{} down", p.name), |pid| format!("{} {pid}", p.name))).collect();
-        format!("{part:<6} {:<wide$}  {}\n", place(facts, part), words.join(", "))
+        format!("{part:<first$} {:<wide$}  {}\n", place(facts, part), words.join(", "))
     };
     names.iter().map(line).collect()
 }
@@ -153,6 +154,12 @@ export A='1'
         let without = up(STATUS, FACTS, exports, &Started { has_ls: false, ..started });
         assert!(!without.contains("mapfold ls"), "no verb that this program does not have: {without}");
         assert!(!text.contains("export MAPFOLD_PART"), "names for tests are of no use to people: {text}");
+    }
+
+    #[test]
+    fn a_name_with_a_dash_has_a_place() {
+        let said = status("hdfs-krb kdc pid 3\n", "MAPFOLD_PART_HDFS_KRB=hdfs://localhost:1");
+        assert_eq!(said, "hdfs-krb hdfs://localhost:1  kdc 3\n");
     }
 
     #[test]

@@ -13,6 +13,9 @@ const NAME_NODE_PORT: u16 = 8020;
 /// A data node that is silent for so long is left for another (Hadoop waits 60 s).
 const SILENCE_MS: &str = "10000";
 
+/// Before the name of a name service: which name nodes it has.
+const NODES: &str = "dfs.ha.namenodes.";
+
 /// How files are written, from `dfs.replication` and `dfs.blocksize`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Writing {
@@ -47,11 +50,32 @@ fn default_address(loc: &Loc, settings: &Settings) -> Result<String, StoreError>
 }
 
 fn with_port(scheme: &str, authority: &str, settings: &Settings) -> String {
-    let service = settings.get(&format!("dfs.ha.namenodes.{authority}")).is_some();
+    let service = nodes(authority, settings).is_some();
     match authority.rsplit_once(':') {
         None if scheme == "hdfs" && !service => format!("{scheme}://{authority}:{NAME_NODE_PORT}"),
         _ => format!("{scheme}://{authority}"),
     }
+}
+
+/// The ids of the name nodes of a name service, as they are listed; `None` for a host.
+fn nodes<'a>(authority: &str, settings: &'a Settings) -> Option<impl Iterator<Item = &'a str> + use<'a>> {
+    let listed = settings.get(&format!("{NODES}{authority}"))?;
+    Some(listed.split(',').map(str::trim).filter(|id| !id.is_empty()))
+}
+
+/// Whether `loc` is on a name service, which may be between two active name nodes.
+pub(super) fn is_service(loc: &Loc, settings: &Settings) -> bool {
+    address(loc, settings).is_ok_and(|address| nodes(authority(&address), settings).is_some())
+}
+
+/// Whether this cluster asks for Kerberos.
+pub(super) fn is_secure(settings: &Settings) -> bool {
+    settings.get("hadoop.security.authentication").is_some_and(|method| method != "simple")
+}
+
+/// Who we say we are; nobody believes that where there is Kerberos, and the ticket says it.
+pub(super) fn user(settings: &Settings) -> Option<&str> {
+    settings.get("hadoop_user_name").filter(|_| !is_secure(settings))
 }
 
 fn authority(address: &str) -> &str {
@@ -64,15 +88,22 @@ pub(super) fn client(loc: &Loc, settings: &Settings, io: Handle) -> Result<Clien
     let mut hadoop: HashMap<String, String> = HashMap::new();
     hadoop.insert("dfs.client.socket-timeout".into(), SILENCE_MS.into());
     // Each name node is asked twice; the patience beyond that is ours, which knows more.
-    let services = settings.get(&format!("dfs.ha.namenodes.{}", authority(&address)));
-    let nodes = services.map_or(1, |ids| ids.split(',').count());
+    let nodes = nodes(authority(&address), settings).map_or(1, Iterator::count).max(1);
     hadoop.insert("dfs.client.failover.max.attempts".into(), (2 * nodes - 1).to_string());
-    hadoop.extend(settings.of_hadoop().map(|(name, value)| (name.to_owned(), value.to_owned())));
+    hadoop.extend(settings.of_hadoop().map(|(name, value)| (name.to_owned(), plain(name, value))));
     let mut builder = ClientBuilder::new().with_url(&address).with_config(hadoop).with_io_runtime(io);
-    if let Some(user) = settings.get("hadoop_user_name") {
+    if let Some(user) = user(settings) {
         builder = builder.with_user(user);
     }
     builder.build().map_err(|error| refusal(loc, error))
+}
+
+/// The value as the client library reads it: to it `nn1, nn2` is a node that is called ` nn2`.
+fn plain(name: &str, value: &str) -> String {
+    match name.starts_with(NODES) {
+        true => value.split_whitespace().collect(),
+        false => value.to_owned(),
+    }
 }
 
 /// Replication and block size of new files.
@@ -101,11 +132,9 @@ fn size(text: &str) -> Option<u64> {
 pub(super) fn http_addresses(loc: &Loc, settings: &Settings) -> Vec<String> {
     let Ok(address) = address(loc, settings) else { return Vec::new() };
     let authority = authority(&address);
-    let service = settings.get(&format!("dfs.ha.namenodes.{authority}"));
-    let named: Vec<String> = match service {
+    let named: Vec<String> = match nodes(authority, settings) {
         Some(ids) => ids
-            .split(',')
-            .filter_map(|id| settings.get(&format!("dfs.namenode.http-address.{authority}.{}", id.trim())))
+            .filter_map(|id| settings.get(&format!("dfs.namenode.http-address.{authority}.{id}")))
             .map(str::to_owned)
             .collect(),
         None => settings.get("dfs.namenode.http-address").map(str::to_owned).into_iter().collect(),
@@ -120,7 +149,7 @@ pub(super) fn http_addresses(loc: &Loc, settings: &Settings) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::{address, http_addresses, size, writing};
+    use super::{address, http_addresses, is_service, plain, size, user, writing};
     use crate::{Loc, Settings};
 
     fn settings(pairs: &[(&str, &str)]) -> Settings {
@@ -130,7 +159,7 @@ mod tests {
     #[test]
     fn addresses_of_name_nodes() {
         let ha = settings(&[
-            ("dfs.ha.namenodes.prod", "a,b"),
+            ("dfs.ha.namenodes.prod", "a, b"),
             ("dfs.namenode.http-address.prod.a", "one:9870"),
             ("dfs.namenode.http-address.prod.b", "two:9870"),
             ("fs.defaultFS", "hdfs://prod"),
@@ -143,6 +172,18 @@ mod tests {
         assert!(at("hdfs:///x", &Settings::none()).unwrap_err().to_string().contains("fs.defaultFS"));
         assert_eq!(http_addresses(&Loc::parse("hdfs:///x").unwrap(), &ha), ["one:9870", "two:9870"]);
         assert_eq!(http_addresses(&Loc::parse("hdfs://nn:8020/x").unwrap(), &Settings::none()), ["nn:9870"]);
+    }
+
+    #[test]
+    fn ids_with_blanks_and_who_we_are() {
+        assert_eq!(plain("dfs.ha.namenodes.prod", "a, b"), "a,b");
+        assert_eq!(plain("dfs.other", "a, b"), "a, b");
+        let there = Loc::parse("hdfs://prod/x").unwrap();
+        assert!(is_service(&there, &settings(&[("dfs.ha.namenodes.prod", "a, b")])));
+        assert!(!is_service(&there, &Settings::none()));
+        let me = ("hadoop_user_name", "me");
+        assert_eq!(user(&settings(&[me, ("hadoop.security.authentication", "simple")])), Some("me"));
+        assert_eq!(user(&settings(&[me, ("hadoop.security.authentication", "kerberos")])), None);
     }
 
     #[test]

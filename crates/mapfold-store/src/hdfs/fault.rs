@@ -1,8 +1,9 @@
 //! What HDFS's refusals mean: which are final, which pass when one waits.
 //!
 //! The client passes on the Java class and message of a refusal; the stack trace below the first line is dropped. What
-//! may pass: a name node that starts or is in safe mode, a data node that died and is not yet noticed, a connection
-//! that broke.
+//! may pass: a name node that starts or is in safe mode, a name service of which no node is active, a data node that died
+//! and is not yet noticed, a connection that broke, a KDC that cannot be reached. A missing or expired ticket does not: it
+//! is said at once, with the remedy.
 
 use std::io;
 
@@ -29,6 +30,13 @@ const PASSING_WORDS: [&str; 4] = [
     "not been minimally replicated",
 ];
 
+/// What the Kerberos library says when no KDC answers (`KRB5_KDC_UNREACH`).
+const NO_KDC: u32 = 2_529_639_068;
+/// Beginning of the client library's message when there is no Kerberos library on this machine.
+const NO_LIBRARY: &str = "Failed to load libgssapi";
+/// What stands before the words that count.
+const NO_WORDS: &str = "Unspecified GSS failure.  Minor code may provide more information: ";
+
 /// Final or passing.
 pub(super) fn fault(loc: &Loc, error: HdfsError) -> Fault {
     match may_pass(&error) {
@@ -39,6 +47,8 @@ pub(super) fn fault(loc: &Loc, error: HdfsError) -> Fault {
 
 pub(super) fn may_pass(error: &HdfsError) -> bool {
     match error {
+        HdfsError::OperationFailed(text) if text.starts_with(NO_LIBRARY) => false,
+        HdfsError::GSSAPIError(_, minor, _) => *minor == NO_KDC,
         HdfsError::IOError(_)
         | HdfsError::DataTransferError(_)
         | HdfsError::ChecksumError
@@ -50,6 +60,16 @@ pub(super) fn may_pass(error: &HdfsError) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether this is no word of a name node.
+pub(super) fn unheard(error: &HdfsError) -> bool {
+    matches!(error, HdfsError::IOError(_) | HdfsError::GSSAPIError(..))
+}
+
+/// Whether the name node has closed the connection.
+pub(super) fn closed(error: &HdfsError) -> bool {
+    matches!(error, HdfsError::IOError(why) if why.kind() == io::ErrorKind::ConnectionAborted)
 }
 
 /// Whether the name node may have done what was asked although this is the answer.
@@ -68,9 +88,12 @@ pub(super) fn refusal(loc: &Loc, error: HdfsError) -> StoreError {
         HdfsError::RPCError(class, message) | HdfsError::FatalRPCError(class, message) => {
             of_class(loc, &class, &message, why)
         }
-        HdfsError::SASLError(_) | HdfsError::GSSAPIError(..) | HdfsError::NoSASLMechanism => StoreError::Denied {
+        HdfsError::SASLError(_) | HdfsError::GSSAPIError(..) | HdfsError::NoSASLMechanism => no_ticket(loc, &why),
+        HdfsError::OperationFailed(said) if said.starts_with(NO_LIBRARY) => StoreError::Settings {
             loc: text,
-            why: format!("{why}; on a cluster with Kerberos: is there a ticket (`klist`, `kinit`)?"),
+            why: "this cluster wants Kerberos, and libgssapi_krb5.so.2 is not here (apt-get install libgssapi-krb5-2, \
+                  dnf install krb5-libs)"
+                .into(),
         },
         HdfsError::InvalidArgument(_) | HdfsError::UrlParseError(_) | HdfsError::XmlParseError(_) => {
             StoreError::Settings { loc: text, why }
@@ -82,11 +105,17 @@ pub(super) fn refusal(loc: &Loc, error: HdfsError) -> StoreError {
     }
 }
 
+fn no_ticket(loc: &Loc, why: &str) -> StoreError {
+    let why = format!("{why}; this cluster wants Kerberos: `kinit` gets a ticket, `klist` shows it");
+    StoreError::Denied { loc: loc.to_string(), why }
+}
+
 fn of_class(loc: &Loc, class: &str, message: &str, why: String) -> StoreError {
     let text = loc.to_string();
     match class.rsplit(['.', '$']).next().unwrap_or(class) {
         "FileNotFoundException" => StoreError::NotFound { loc: text },
         "FileAlreadyExistsException" | "PathIsNotEmptyDirectoryException" => StoreError::AlreadyExists { loc: text },
+        "SaslException" | "GSSException" | "InvalidToken" => no_ticket(loc, &why),
         "AccessControlException" | "AuthorizationException" => StoreError::Denied { loc: text, why },
         "ParentNotDirectoryException" => StoreError::Io { loc: text, source: io::ErrorKind::NotADirectory.into() },
         "DSQuotaExceededException" | "NSQuotaExceededException" | "QuotaByStorageTypeExceededException" => {
@@ -102,10 +131,45 @@ pub(super) fn words(error: &HdfsError) -> String {
     let text = match error {
         HdfsError::RPCError(class, message) | HdfsError::FatalRPCError(class, message) => {
             let name = class.rsplit('.').next().unwrap_or(class);
-            format!("{name}: {}", message.lines().next().unwrap_or_default())
+            let active = if name == "StandbyException" { "no name node is active; " } else { "" };
+            format!("{active}{name}: {}", message.lines().next().unwrap_or_default())
         }
+        HdfsError::GSSAPIError(_, _, text) => text.replace(NO_WORDS, "").replace(": Success", ""),
         other => other.to_string(),
     };
     let line = text.lines().next().unwrap_or_default();
     redact(line.split(" (os error").next().unwrap_or(line))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use hdfs_native::HdfsError;
+
+    use super::{may_pass, refusal, words};
+    use crate::{Loc, StoreError};
+
+    #[test]
+    fn of_kerberos() {
+        let loc = Loc::parse("hdfs://nn:8020/x").unwrap();
+        let class = "javax.security.sasl.SaslException";
+        let refused = HdfsError::FatalRPCError(class.into(), "GSS initiate failed\n at java".into());
+        assert!(!may_pass(&refused));
+        let said = refusal(&loc, refused);
+        assert!(matches!(said, StoreError::Denied { .. }), "{said:?}");
+        let text = said.to_string();
+        assert!(text.contains("hdfs://nn:8020/x") && text.contains("GSS initiate failed;"), "{text}");
+        assert!(text.contains("kinit"), "{text}");
+        let without = HdfsError::OperationFailed("Failed to load libgssapi_krb".into());
+        assert!(!may_pass(&without));
+        let text = refusal(&loc, without).to_string();
+        assert!(text.contains("libgssapi_krb5.so.2") && text.contains("apt-get"), "{text}");
+    }
+
+    #[test]
+    fn of_a_name_service_without_an_active_node() {
+        let standby = HdfsError::RPCError("org.apache.hadoop.ipc.StandbyException".into(), "READ in standby".into());
+        assert!(may_pass(&standby));
+        assert_eq!(words(&standby), "no name node is active; StandbyException: READ in standby");
+    }
 }

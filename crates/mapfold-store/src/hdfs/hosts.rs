@@ -1,8 +1,8 @@
 //! Where the blocks of a file lie, for splits that are best read on their own host.
 //!
 //! The client library keeps block locations to itself, so the name node is asked over WebHDFS
-//! (`GETFILEBLOCKLOCATIONS`). The answer is a hint: a name node without WebHDFS, or one that wants Kerberos here, means
-//! that nobody knows, never that a job fails.
+//! (`GETFILEBLOCKLOCATIONS`), of a name service each in turn: one on standby refuses. The answer is a hint: a name node
+//! without WebHDFS, or one that wants Kerberos here, means that nobody knows, never that a job fails.
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
@@ -47,12 +47,15 @@ impl Hdfs {
     pub(crate) async fn located(&self, http: &Http, loc: &Loc, range: &Range<u64>) -> Vec<Located> {
         for address in self.http.iter().filter(|_| !self.web_is_silent.load(Ordering::Relaxed)) {
             match self.ask_web(http, address, loc, range).await {
-                Ok(blocks) => return blocks,
+                Ok(blocks) => {
+                    self.web_spoke.store(true, Ordering::Relaxed);
+                    return blocks;
+                }
                 Err(error) => tracing::debug!(%loc, %error, "no block locations"),
             }
         }
-        // Asked once for each file of a job: who gave no hint gives none later.
-        self.web_is_silent.store(true, Ordering::Relaxed);
+        // Asked once for each file of a job: who never gave a hint gives none later.
+        self.web_is_silent.store(!self.web_spoke.load(Ordering::Relaxed), Ordering::Relaxed);
         Vec::new()
     }
 

@@ -40,6 +40,10 @@ pub(crate) use spool::{STREAM_BYTES, SpoolFile};
 const OPEN_FILES: usize = 64;
 /// Who never answered yet is probably misspelt: no long patience.
 const FIRST_PATIENCE: Duration = Duration::from_secs(4);
+/// A name service may be between two active name nodes, and its name is in a file: not misspelt.
+const FIRST_PATIENCE_OF_SERVICE: Duration = Duration::from_secs(30);
+/// What a name node that wants Kerberos does to those who do not speak it: it hangs up.
+const WANTS_KERBEROS: &str = "; a cluster with Kerberos does so unless HADOOP_CONF_DIR says that it wants it";
 /// Names that begin so are unfinished files; listings leave them out.
 const TEMPORARY: &str = ".mapfold-tmp-";
 /// What `mkdir` gives.
@@ -69,10 +73,13 @@ impl Clusters {
             client: connect::client(loc, settings, io.clone())?,
             writing: connect::writing(settings)?,
             http: connect::http_addresses(loc, settings),
-            user: settings.get("hadoop_user_name").map(str::to_owned),
+            user: connect::user(settings).map(str::to_owned),
+            secure: connect::is_secure(settings),
+            first_patience: if connect::is_service(loc, settings) { FIRST_PATIENCE_OF_SERVICE } else { FIRST_PATIENCE },
             options: options.clone(),
             counters: counters.clone(),
             answered: AtomicBool::new(false),
+            web_spoke: AtomicBool::new(false),
             web_is_silent: AtomicBool::new(false),
             readers: Mutex::new(Recent::new(OPEN_FILES)),
         });
@@ -93,9 +100,12 @@ pub(crate) struct Hdfs {
     writing: Writing,
     http: Vec<String>,
     user: Option<String>,
+    secure: bool,
+    first_patience: Duration,
     options: StoreOptions,
     counters: Arc<Counters>,
     answered: AtomicBool,
+    web_spoke: AtomicBool,
     web_is_silent: AtomicBool,
     readers: Mutex<Recent<String, Arc<Open>>>,
 }
@@ -104,7 +114,7 @@ impl Hdfs {
     fn patience(&self) -> Patience {
         match self.answered.load(Ordering::Relaxed) {
             true => Patience::of(self.options.hdfs_patience),
-            false => Patience::of(FIRST_PATIENCE.min(self.options.hdfs_patience)),
+            false => Patience::of(self.first_patience.min(self.options.hdfs_patience)),
         }
     }
 
@@ -115,11 +125,20 @@ impl Hdfs {
     {
         let asked = || async {
             let answer = question().await;
-            let heard = !matches!(answer, Err(HdfsError::IOError(_)));
+            let heard = !answer.as_ref().is_err_and(fault::unheard);
             self.answered.fetch_or(heard, Ordering::Relaxed);
-            answer.map_err(|error| fault(loc, error))
+            answer.map_err(|error| self.fault(loc, error))
         };
         retrying(self.patience(), &self.counters, loc, asked).await
+    }
+
+    /// The fault of a question; a name node that hangs up on everybody may want Kerberos.
+    fn fault(&self, loc: &Loc, error: HdfsError) -> Fault {
+        let hung_up = fault::closed(&error) && !self.secure && !self.answered.load(Ordering::Relaxed);
+        match fault(loc, error) {
+            Fault::Passing { why, after } if hung_up => Fault::Passing { why: why + WANTS_KERBEROS, after },
+            other => other,
+        }
     }
 
     async fn status(&self, loc: &Loc) -> Result<FileStatus, StoreError> {
