@@ -277,7 +277,7 @@ impl Units for PoolUnits<'_> {
             }
         };
         std::thread::scope(|s| {
-            (0..(self.means.threads as u64).clamp(1, count.max(1))).for_each(|_| drop(s.spawn(serve)))
+            (0..(self.means.threads as u64).clamp(1, count.max(1))).for_each(|_| drop(s.spawn(serve)));
         });
         let all = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         let mut records = all.into_iter().collect::<Result<Vec<_>>>()?;
