@@ -95,9 +95,10 @@ impl Stores {
 
     /// The object called `key` in the bucket of `loc`, to be made of parts.
     pub(crate) fn door(&self, loc: &Loc, key: &str) -> Result<Door, StoreError> {
-        match self.remote(loc)? {
+        let refused = || StoreError::unsupported(loc, "an upload in parts");
+        match loc.scheme().is_objects().then(|| self.remote(loc)).ok_or_else(refused)?? {
             Remote::Objects(bucket) => bucket.door(key),
-            Remote::Hdfs(_) => Err(StoreError::unsupported(loc, "an upload in parts")),
+            Remote::Hdfs(_) => Err(refused()),
         }
     }
 }

@@ -262,7 +262,7 @@ impl Bucket {
             refused => refused, // The client asked twice, since it lost an answer: nobody else knows the name.
         };
         // Litter of a trial is harmless; its name says what it is.
-        let _ = self.store.delete(&path).await;
+        let _ = again(|| self.store.delete(&path)).await;
         match second {
             Ok(()) => Ok(false),
             Err(Error::AlreadyExists { .. } | Error::Precondition { .. }) => Ok(true),
