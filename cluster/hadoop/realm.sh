@@ -10,7 +10,7 @@ java_common+=("-Djava.security.krb5.conf=$KRB5_CONFIG")
 PATH="$PATH:/usr/sbin" # where Debian keeps the KDC
 
 realm_check() {
-    need krb5kdc "gives Kerberos tickets" krb5-kdc
+    need krb5kdc "gives Kerberos tickets" krb5-kdc krb5-admin-server krb5-user # at once
     need kadmin.local "makes Kerberos principals" krb5-admin-server
     need kinit "asks for a Kerberos ticket" krb5-user
 }

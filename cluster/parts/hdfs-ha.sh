@@ -32,6 +32,7 @@ own_hdfs_site() {
     echo "dfs.namenode.shared.edits.dir file://$HOME_OF_PART/data/edits"
     echo "dfs.ha.fencing.methods shell(/bin/true)"
     echo "dfs.ha.tail-edits.period 1s"
+    echo "dfs.ha.log-roll.period 3s" # who is on standby reads closed logs only; one that starts is in safe mode until then
 }
 
 part_start() { # NAME

@@ -114,9 +114,11 @@ fn a_ticket_that_ends_in_the_middle_is_told_and_the_job_goes_on_with_a_new_one()
     let line = gate.job(&format!("{there}/in"), &format!("{there}/out"));
     let mut running = start(&desk, &hdfs, &line, &[("KRB5CCNAME", &cache)]);
     gate.reached(&mut running);
+    let logged = || start(&desk, &hdfs, &format!("ls {there}/.out.mapfold/log"), &[]).wait();
+    wait_until("a split on record", || Some(logged()).is_some_and(|ran| ran.code == 0 && !ran.out.is_empty()));
     let cache = ticket(&desk, &hdfs, "ticket", "1s");
     until_ended(&hdfs, &cache);
-    hdfs.stop("nn"); // connections outlive a ticket: these end
+    hdfs.kill9("nn"); // connections outlive a ticket: these end
     hdfs.heal();
     gate.open();
     let ended = running.wait().refused(3, &[&there, "expired", "kinit", "--resume"]);

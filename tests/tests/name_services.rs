@@ -17,9 +17,10 @@ fn run(desk: &Desk, hdfs: &OwnPart, args: &str) -> Ran {
     start(desk, hdfs, args).wait().fine()
 }
 
-/// What each name node says it is.
-fn states(hdfs: &OwnPart) -> [String; 2] {
-    ["nn1", "nn2"].map(|node| hdfs.hadoop("hdfs", &["haadmin", "-getServiceState", node]).trim().to_owned())
+/// What each name node says it is: the last word of a line.
+fn states(hdfs: &OwnPart) -> Vec<String> {
+    let said = hdfs.hadoop("hdfs", &["haadmin", "-getAllServiceState"]);
+    said.lines().filter_map(|line| line.split_whitespace().last()).map(str::to_owned).collect()
 }
 
 /// NDVI from HDFS to HDFS by two members.

@@ -6,6 +6,7 @@
 //! failure may pass, and a rename makes it appear. When the answer of that rename gets lost, looking settles it: the
 //! temporary name is ours alone, so when it is gone and the target is there, it was we.
 
+mod ask;
 mod connect;
 mod fault;
 mod hosts;
@@ -23,12 +24,11 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use hdfs_native::client::FileStatus;
 use hdfs_native::file::FileReader;
-use hdfs_native::{Client, HdfsError};
 use tokio::runtime::Handle;
 
 use crate::counters::Counters;
 use crate::recent::Recent;
-use crate::retry::{Fault, Patience, retrying};
+use crate::retry::{Fault, retrying};
 use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use connect::Writing;
 use fault::fault;
@@ -38,12 +38,6 @@ pub(crate) use spool::{STREAM_BYTES, SpoolFile};
 
 /// Readers that are kept: each holds the block list of its file.
 const OPEN_FILES: usize = 64;
-/// Who never answered yet is probably misspelt: no long patience.
-const FIRST_PATIENCE: Duration = Duration::from_secs(4);
-/// A name service may be between two active name nodes, and its name is in a file: not misspelt.
-const FIRST_PATIENCE_OF_SERVICE: Duration = Duration::from_secs(30);
-/// What a name node that wants Kerberos does to those who do not speak it: it hangs up.
-const WANTS_KERBEROS: &str = "; a cluster with Kerberos does so unless HADOOP_CONF_DIR says that it wants it";
 /// Names that begin so are unfinished files; listings leave them out.
 const TEMPORARY: &str = ".mapfold-tmp-";
 /// What `mkdir` gives.
@@ -75,7 +69,7 @@ impl Clusters {
             http: connect::http_addresses(loc, settings),
             user: connect::user(settings).map(str::to_owned),
             secure: connect::is_secure(settings),
-            first_patience: if connect::is_service(loc, settings) { FIRST_PATIENCE_OF_SERVICE } else { FIRST_PATIENCE },
+            first_patience: ask::first_patience(connect::is_service(loc, settings)),
             options: options.clone(),
             counters: counters.clone(),
             answered: AtomicBool::new(false),
@@ -111,36 +105,6 @@ pub(crate) struct Hdfs {
 }
 
 impl Hdfs {
-    fn patience(&self) -> Patience {
-        match self.answered.load(Ordering::Relaxed) {
-            true => Patience::of(self.options.hdfs_patience),
-            false => Patience::of(self.first_patience.min(self.options.hdfs_patience)),
-        }
-    }
-
-    /// Asks something that may be asked twice, until it is answered.
-    async fn ask<T, F>(&self, loc: &Loc, question: impl Fn() -> F) -> Result<T, StoreError>
-    where
-        F: Future<Output = Result<T, HdfsError>>,
-    {
-        let asked = || async {
-            let answer = question().await;
-            let heard = !answer.as_ref().is_err_and(fault::unheard);
-            self.answered.fetch_or(heard, Ordering::Relaxed);
-            answer.map_err(|error| self.fault(loc, error))
-        };
-        retrying(self.patience(), &self.counters, loc, asked).await
-    }
-
-    /// The fault of a question; a name node that hangs up on everybody may want Kerberos.
-    fn fault(&self, loc: &Loc, error: HdfsError) -> Fault {
-        let hung_up = fault::closed(&error) && !self.secure && !self.answered.load(Ordering::Relaxed);
-        match fault(loc, error) {
-            Fault::Passing { why, after } if hung_up => Fault::Passing { why: why + WANTS_KERBEROS, after },
-            other => other,
-        }
-    }
-
     async fn status(&self, loc: &Loc) -> Result<FileStatus, StoreError> {
         let path = path(loc);
         self.ask(loc, || self.client.get_file_info(&path)).await
