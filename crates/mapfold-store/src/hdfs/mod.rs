@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
+use hdfs_native::Client;
 use hdfs_native::client::FileStatus;
 use hdfs_native::file::FileReader;
 use tokio::runtime::Handle;
