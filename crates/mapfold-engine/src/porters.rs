@@ -99,7 +99,7 @@ impl Errands {
     }
 
     /// Asks the member that has least to do.
-    fn ask(&self, portion: &Portion) -> Option<(u64, MemberId, oneshot::Receiver<Option<Arrived>>)> {
+    fn ask(&self, portion: &Portion) -> Option<(MemberId, oneshot::Receiver<Option<Arrived>>)> {
         let (answer, answered) = oneshot::channel();
         let (errand, member) = {
             let mut state = lock(&self.state);
@@ -115,19 +115,18 @@ impl Errands {
             true => self.shell.post(member, Mail::Carry(errand, portion.clone())),
             false => self.lost(member), // It was not wanted any more.
         }
-        Some((errand, member, answered))
+        Some((member, answered))
     }
 
     /// Has a member carry it; nothing when that did not work.
     async fn run(&self, portion: &Portion) -> Option<Arrived> {
-        let (errand, member, answered) = self.ask(portion)?;
+        let (member, answered) = self.ask(portion)?;
         if let Ok(answer) = tokio::time::timeout(CARRY_WITHIN, answered).await {
             return answer.ok().flatten();
         }
         tracing::warn!(
             "member {member} has not sent a part of the output within {CARRY_WITHIN:?}: it is asked no more"
         );
-        self.answered(errand, None);
         self.lost(member);
         None
     }

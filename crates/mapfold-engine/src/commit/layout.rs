@@ -201,8 +201,7 @@ impl Tail {
     }
 }
 
-/// Its bytes.
-pub fn length(piece: &Assignment) -> u64 {
+fn length(piece: &Assignment) -> u64 {
     match piece {
         Assignment::Bytes(b) => b.len() as u64,
         Assignment::Stored { len, .. } => *len,

@@ -4,7 +4,7 @@
 //! alone is first offered to the store, which may copy it by itself (S3). Bytes that are in no piece (the header of an
 //! image) travel in the message. So the bytes of an image do not pass through this process, unless it is the only one.
 
-use super::layout::{GoOn, Known, length};
+use super::layout::{GoOn, Known};
 use super::made::Made;
 use crate::porters::Porters;
 use crate::streams::Streams;
@@ -81,20 +81,21 @@ impl<'a> Portions<'a> {
 
     /// Puts a piece into portions, each smaller than twice the least.
     fn take(&mut self, piece: &Assignment) -> Result<()> {
-        let Assignment::Stored { stream, offset, len } = piece else {
-            return self.add(length(piece), || Ok(sections_of(piece)));
+        let (stream, offset, len) = match piece {
+            Assignment::Stored { stream, offset, len } => (stream, offset, len),
+            Assignment::Bytes(bytes) => return self.add(vec![Section::Bytes(bytes.clone())]),
         };
         let source = self.streams.file(*stream).clone();
         for start in (0..*len).step_by(self.least as usize) {
             let now = self.least.min(len - start);
-            self.add(now, || Ok(source.sections(offset + start, now)?))?;
+            self.add(source.sections(offset + start, now)?)?;
         }
         Ok(())
     }
 
-    fn add(&mut self, len: u64, sections: impl FnOnce() -> Result<Vec<Section>>) -> Result<()> {
-        self.next.extend(sections()?);
-        self.next_len += len;
+    fn add(&mut self, sections: Vec<Section>) -> Result<()> {
+        self.next_len += sections.iter().map(Section::bytes).sum::<u64>();
+        self.next.extend(sections);
         if self.next_len >= self.least { self.hand_out() } else { Ok(()) }
     }
 
@@ -118,12 +119,5 @@ impl<'a> Portions<'a> {
             }
         }
         Ok(made)
-    }
-}
-
-fn sections_of(piece: &Assignment) -> Vec<Section> {
-    match piece {
-        Assignment::Bytes(bytes) => vec![Section::Bytes(bytes.clone())],
-        Assignment::Stored { .. } => Vec::new(),
     }
 }
