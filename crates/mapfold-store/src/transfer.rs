@@ -136,9 +136,9 @@ impl Stores {
         let streams = stream::iter(ranges(size)).map(|range| {
             let (hdfs, bytes) = (&hdfs, (range.end - range.start) as usize);
             async move {
-                self.counters_live().request();
+                self.counting().request();
                 let etag = hdfs.stream(from, range, write).await?;
-                self.counters_live().read(bytes);
+                self.counting().read(bytes);
                 self.check_unchanged(from, etag)
             }
         });
@@ -239,7 +239,7 @@ impl Stores {
             }
         };
         let patience = Patience::of(hdfs.write_patience());
-        let temporary = retrying(patience, self.counters_live(), to, attempt).await?;
+        let temporary = retrying(patience, self.counting(), to, attempt).await?;
         let placed = hdfs.rename(&temporary, to, replace).await;
         if placed.is_err() {
             let _ = hdfs.delete(&temporary).await;

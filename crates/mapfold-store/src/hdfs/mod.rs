@@ -10,29 +10,24 @@ mod ask;
 mod connect;
 mod fault;
 mod hosts;
+mod read;
 mod spool;
 mod write;
 
 use std::collections::HashMap;
-use std::ops::Range;
-use std::pin::pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::StreamExt;
 use hdfs_native::Client;
 use hdfs_native::client::FileStatus;
-use hdfs_native::file::FileReader;
 use tokio::runtime::Handle;
 
 use crate::counters::Counters;
 use crate::recent::Recent;
-use crate::retry::{Fault, retrying};
 use crate::{Entry, Loc, ObjectInfo, Settings, StoreError, StoreOptions};
 use connect::Writing;
-use fault::fault;
+use read::Open;
 
 pub use hosts::Located;
 pub(crate) use spool::{STREAM_BYTES, SpoolFile};
@@ -83,12 +78,6 @@ impl Clusters {
     }
 }
 
-/// A reader and the identity of the file that it was opened for.
-struct Open {
-    reader: FileReader,
-    etag: String,
-}
-
 /// One name node or name service.
 pub(crate) struct Hdfs {
     client: Client,
@@ -125,95 +114,6 @@ impl Hdfs {
         Ok(info)
     }
 
-    fn kept(&self) -> std::sync::MutexGuard<'_, Recent<String, Arc<Open>>> {
-        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Forgets the readers of `loc` and of everything below it.
-    pub(crate) fn forget(&self, loc: &Loc) {
-        let path = path(loc);
-        let below = format!("{}/", path.trim_end_matches('/'));
-        self.kept().forget(|key| *key == path || key.starts_with(&below));
-    }
-
-    async fn open(&self, loc: &Loc) -> Result<Arc<Open>, StoreError> {
-        let path = path(loc);
-        if let Some(open) = self.kept().get(&path) {
-            return Ok(open);
-        }
-        let info = self.head(loc).await?;
-        let reader = self.ask(loc, || self.client.read(&path)).await?;
-        let open = Arc::new(Open { reader, etag: info.etag.unwrap_or_default() });
-        self.kept().insert(path, open.clone());
-        Ok(open)
-    }
-
-    /// Exactly `range` (not empty), and the identity of the file that it came from.
-    pub(crate) async fn read(&self, loc: &Loc, range: &Range<u64>) -> Result<(Bytes, Option<String>), StoreError> {
-        let attempt = || async {
-            let open = self.open(loc).await.map_err(Fault::Final)?;
-            let length = open.reader.file_length() as u64;
-            if range.end > length {
-                return Err(Fault::Final(StoreError::truncated(loc, range, length.saturating_sub(range.start))));
-            }
-            let wanted = (range.end - range.start) as usize;
-            let read = open.reader.read_range(range.start as usize, wanted).await;
-            let bytes = read.map_err(|error| {
-                // Blocks may have moved: the next attempt asks where they are now.
-                self.forget(loc);
-                fault(loc, error)
-            })?;
-            if bytes.len() < wanted {
-                self.forget(loc);
-                return Err(Fault::Short(StoreError::truncated(loc, range, bytes.len() as u64)));
-            }
-            Ok((bytes, Some(open.etag.clone())))
-        };
-        retrying(self.patience(), &self.counters, loc, attempt).await
-    }
-
-    /// Gives the bytes of `range` (not empty) to `take` as they come, packet by packet, each with its place in the file;
-    /// in order, and each once. A packet is still in the processor's cache then, and is copied nowhere before.
-    pub(crate) async fn stream(
-        &self,
-        loc: &Loc,
-        range: Range<u64>,
-        take: impl Fn(u64, &[u8]) -> Result<(), StoreError>,
-    ) -> Result<Option<String>, StoreError> {
-        let reached = AtomicU64::new(range.start);
-        let attempt = || async {
-            let open = self.open(loc).await.map_err(Fault::Final)?;
-            let (length, at) = (open.reader.file_length() as u64, reached.load(Ordering::Relaxed));
-            if range.end > length {
-                return Err(Fault::Final(StoreError::truncated(loc, &range, length.saturating_sub(range.start))));
-            }
-            let mut packets = pin!(open.reader.read_range_stream(at as usize, (range.end - at) as usize));
-            while let Some(packet) = packets.next().await {
-                // Blocks may have moved: the next attempt asks where they are now, and goes on from here.
-                let packet = packet.inspect_err(|_| self.forget(loc)).map_err(|error| fault(loc, error))?;
-                let at = reached.fetch_add(packet.len() as u64, Ordering::Relaxed);
-                take(at, &packet).map_err(Fault::Final)?;
-            }
-            match reached.load(Ordering::Relaxed) {
-                end if end == range.end => Ok(Some(open.etag.clone())),
-                end => {
-                    self.forget(loc);
-                    Err(Fault::Short(StoreError::truncated(loc, &range, end - range.start)))
-                }
-            }
-        };
-        retrying(self.patience(), &self.counters, loc, attempt).await
-    }
-
-    pub(crate) async fn get(&self, loc: &Loc) -> Result<Bytes, StoreError> {
-        self.forget(loc);
-        let length = self.open(loc).await?.reader.file_length() as u64;
-        match length {
-            0 => Ok(Bytes::new()),
-            _ => self.read(loc, &(0..length)).await.map(|(bytes, _)| bytes),
-        }
-    }
-
     pub(crate) async fn exists(&self, loc: &Loc) -> Result<bool, StoreError> {
         match self.status(loc).await {
             Ok(_) => Ok(true),
@@ -242,7 +142,6 @@ impl Hdfs {
         Ok(all)
     }
 
-    /// Makes the folder; the one above must exist. A folder that is there is fine.
     /// A folder that only its owner can enter, and those above it that are missing.
     pub(crate) async fn create_private_dir(&self, dir: &Loc) -> Result<(), StoreError> {
         let path = path(dir);
@@ -250,6 +149,7 @@ impl Hdfs {
         self.ask(dir, || self.client.set_permission(&path, PRIVATE_MODE)).await // One that was there already.
     }
 
+    /// Makes the folder; the one above must exist. A folder that is there is fine.
     pub(crate) async fn create_dir(&self, dir: &Loc) -> Result<(), StoreError> {
         let path = path(dir);
         match self.ask(dir, || self.client.mkdirs(&path, FOLDER_MODE, false)).await {
