@@ -70,6 +70,18 @@ impl Desk {
         self.arg(name)
     }
 
+    /// Makes a folder `in/` of so many files with lines, each a split.
+    ///
+    /// # Panics
+    /// When they cannot be written.
+    pub fn files_of_lines(&self, files: usize) {
+        fs::create_dir(self.path("in")).expect("made");
+        for file in 0..files {
+            let text: String = (0..4000).map(|n| format!("{file} {n} {}\n", n * 7919 % 1009)).collect();
+            fs::write(self.path(&format!("in/{file:03}.txt")), text).expect("written");
+        }
+    }
+
     /// A foreign program, to run in this folder.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut c = Command::new(program);

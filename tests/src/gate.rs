@@ -11,9 +11,6 @@ use std::fs;
 /// Splits that go through before the gate.
 const FREE: usize = 2;
 
-/// Splits in all: one a file.
-pub const FILES: usize = 8;
-
 /// The mapper, and the files by which it is steered.
 #[derive(Debug)]
 pub struct Gate<'a>(&'a Desk);
@@ -57,17 +54,5 @@ impl Gate<'_> {
     /// When the desk is gone.
     pub fn open(&self) {
         fs::write(self.0.path("gate/open"), "").expect("written");
-    }
-
-    /// Makes `in/` of the desk: files of lines, each a split.
-    ///
-    /// # Panics
-    /// When they cannot be written.
-    pub fn inputs(&self) {
-        fs::create_dir(self.0.path("in")).expect("made");
-        for file in 0..FILES {
-            let text: String = (0..4000).map(|n| format!("{file} {n} {}\n", n * 7919 % 1009)).collect();
-            fs::write(self.0.path(&format!("in/{file:03}.txt")), text).expect("written");
-        }
     }
 }

@@ -108,7 +108,7 @@ fn a_ticket_that_ends_in_the_middle_is_told_and_the_job_goes_on_with_a_new_one()
     let desk = Desk::new();
     let there = hdfs.folder();
     let gate = Gate::new(&desk);
-    gate.inputs();
+    desk.files_of_lines(8);
     run(&desk, &hdfs, &format!("cp -r in {there}/in --parents"));
     let cache = ticket(&desk, &hdfs, "ticket", "1h");
     let line = gate.job(&format!("{there}/in"), &format!("{there}/out"));

@@ -5,9 +5,11 @@
 #![allow(clippy::unwrap_used)]
 
 use mapfold_tests::desk::{Running, wait_until};
-use mapfold_tests::gate::FILES;
 use mapfold_tests::{Desk, Gate, OwnPart, Ran, data, mapfold, own_part};
 use std::time::Duration;
+
+/// Splits of the job: one a file.
+const FILES: usize = 8;
 
 fn start(desk: &Desk, hdfs: &OwnPart, args: &str) -> Running {
     desk.start_program(mapfold(), args, &hdfs.vars())
@@ -53,7 +55,7 @@ fn a_job_goes_on_with_the_other_name_node() {
     let desk = Desk::new();
     let there = hdfs.folder();
     let job = Gate::new(&desk);
-    job.inputs();
+    desk.files_of_lines(FILES);
     run(&desk, &hdfs, &format!("cp -r in {there}/in --parents"));
     assert_eq!(run(&desk, &hdfs, &format!("ls {there}")).out, format!("{there}/in/\n"));
 

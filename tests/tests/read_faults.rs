@@ -21,11 +21,7 @@ fn start(desk: &Desk, vars: &[(&str, &str)], args: &str) -> Running {
 
 /// Many files in `in/` of this desk, each a split.
 fn many_files(desk: &Desk) {
-    fs::create_dir(desk.path("in")).unwrap();
-    for file in 0..FILES {
-        let text: String = (0..4000).map(|n| format!("{file} {n} {}\n", n * 7919 % 1009)).collect();
-        fs::write(desk.path(&format!("in/{file:03}.txt")), text).unwrap();
-    }
+    desk.files_of_lines(FILES);
     desk.script("slow.sh", "#!/bin/sh\nsleep 0.25\nexec cat\n");
 }
 

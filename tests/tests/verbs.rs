@@ -1,7 +1,7 @@
 //! The verbs that look and help: what they print is for people on a terminal and for tools as JSON.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_tests::{Desk, data};
+use mapfold_tests::{Desk, data, mapfold};
 
 #[test]
 fn list_names_the_jobs() {
@@ -56,6 +56,26 @@ fn quiet_is_quiet_and_results_alone_are_on_stdout() {
     assert!(!told.err.contains('\u{1b}') && !told.err.contains('\r'), "no terminal, no colours, no bar: {told}");
     let json = desk.run(&format!("run ndvi {scene} --out out.tif --overwrite --json")).fine();
     assert_eq!((json.json()["run"]["outcome"].as_str(), json.err.as_str()), (Some("committed"), ""), "{json}");
+}
+
+#[test]
+fn a_result_that_cannot_be_printed_is_an_error_and_a_reader_that_has_enough_is_none() {
+    let desk = Desk::new();
+    let scene = data("s2/S2_20150830.tif");
+    desk.run(&format!("run stats {scene}")).fine();
+    let lines = [format!("run stats {scene} --json"), format!("cat {scene}"), "completion bash".into(), "list".into()];
+    for line in lines {
+        let ran = |redirect: &str| {
+            let shell = format!("{} {line} {redirect}", mapfold().display());
+            desk.command("bash").args(["-o", "pipefail", "-c", &shell]).output().unwrap()
+        };
+        let full = ran("> /dev/full");
+        assert_eq!(full.status.code(), Some(3), "{line}");
+        let told = String::from_utf8_lossy(&full.stderr).into_owned();
+        assert!(told.contains("stdout") && told.contains("No space left") && told.contains("try"), "{line}: {told}");
+        let closed = ran("| true");
+        assert_eq!((closed.status.code(), closed.stderr.len()), (Some(0), 0), "{line}: {closed:?}");
+    }
 }
 
 #[test]

@@ -7,8 +7,7 @@ use mapfold::plan::{Kind, Plan, PlanOptions, Sum};
 use mapfold::raster::write::{Compress, WriteOptions};
 use mapfold::raster::{Cog, RasterVerbs};
 use mapfold::store::{Loc, StoreError, Stores};
-use mapfold::{Builtin, Error, Result};
-use std::io::Write;
+use mapfold::{Builtin, Error, Result, print_bytes};
 use std::process::ExitCode;
 
 /// The jobs linked into this program.
@@ -98,8 +97,7 @@ pub fn other(verb: &str, m: &ArgMatches, cmd: Command, jobs: &[Builtin]) -> Resu
 
 /// Text on stdout.
 pub fn say(text: &str) -> Result<ExitCode> {
-    // A closed pipe (`| head`) is not an error of ours.
-    let _ = std::io::stdout().lock().write_all(text.as_bytes());
+    print_bytes(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -149,7 +147,9 @@ fn create(args: &new::NewArgs) -> Result<ExitCode> {
 
 fn complete(m: &ArgMatches, mut cmd: Command) -> Result<ExitCode> {
     let Some(chosen) = m.get_one::<clap_complete::Shell>("shell") else { return Ok(ExitCode::SUCCESS) };
-    shell::completion(&mut cmd, *chosen, &mut std::io::stdout().lock())?;
+    let mut script = Vec::new();
+    shell::completion(&mut cmd, *chosen, &mut script)?;
+    print_bytes(&script)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,24 +4,29 @@
 //! entries of the commit log. What a registered attempt has made is kept here by split, so that a word that comes
 //! twice, or from a member that was replaced, changes nothing.
 
+mod act;
+mod asked;
+mod inner;
+
 use crate::failure::{Failed, with_log};
 use crate::groups::Role;
-use crate::link::{At, Cause, Control, Made, Mail, Post, Said, Vitals, unpack};
+use crate::link::{At, Cause, Control, Made, Mail, Post, Said};
 use crate::measure::Moment;
 use crate::near::Hosts;
 use crate::rounds::{After, RoundTable};
 use crate::sides::SideTable;
-use crate::streams::{Placed, Streams};
-use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, LogEntry, MemberId};
-use mapfold_coord::{Attempt, Counters, HostId, JobId, PartRecord, PhaseTimes, Seat, SplitId, StageId};
+use crate::streams::Streams;
+use mapfold_coord::{Action, Coordinator, Event, EventLog, Failure, FailureKind, JobEvent, MemberId};
+use mapfold_coord::{HostId, JobId, PartRecord, PhaseTimes, Seat, SplitId, StageId};
 use mapfold_plan::Error;
 use mapfold_plan::exchange::Stored;
 use mapfold_plan::explain::bytes;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+
+use inner::Inner;
 
 /// What the shell has counted of one stage.
 #[derive(Clone, Copy, Default)]
@@ -34,36 +39,6 @@ pub struct Tally {
     pub span: (Option<Moment>, Option<Moment>),
     /// Splits given up.
     pub skipped: u64,
-}
-
-struct Inner {
-    coord: Coordinator,
-    boxes: HashMap<MemberId, Arc<dyn Post>>,
-    gone: Vec<MemberId>,
-    overdue: Vec<MemberId>,
-    solos: BTreeSet<MemberId>,
-    /// Members that were not wanted any more and have gone.
-    left: BTreeSet<MemberId>,
-    seats: BTreeMap<MemberId, Seat>,
-    hosts: Hosts,
-    vitals: BTreeMap<MemberId, Vitals>,
-    /// The job's name, where `mapfold split` finds it.
-    job: Option<JobId>,
-    streams: BTreeMap<StageId, Arc<Streams>>,
-    /// What granted attempts wait with until their record is accepted.
-    asked: HashMap<At, Vec<(u32, u64)>>,
-    /// The pieces of durable exchanges, by exchange and partition.
-    pieces: HashMap<usize, BTreeMap<u32, Vec<Stored>>>,
-    log: Vec<LogEntry>,
-    errors: BTreeMap<(StageId, SplitId), Error>,
-    failure: Option<Failed>,
-    tally: BTreeMap<StageId, Tally>,
-    /// What the splits of each stage have made, packed.
-    made: BTreeMap<StageId, BTreeMap<u64, String>>,
-    sides: SideTable,
-    rounds: RoundTable,
-    /// Stages that were found done, and whose consequences are still to be drawn.
-    ended: Vec<StageId>,
 }
 
 /// The label of a stage and the place of a split, for people.
@@ -144,11 +119,6 @@ impl Shell {
         self
     }
 
-    /// Whether nobody works on a stage, because nothing is left for it to do.
-    pub fn is_spared(&self, stage: StageId) -> bool {
-        self.lock().rounds.is_spared(stage)
-    }
-
     /// What an earlier run had made of a stage.
     pub fn recall_made(&self, stage: StageId, made: BTreeMap<u64, String>) {
         self.lock().made.insert(stage, made);
@@ -177,24 +147,9 @@ impl Shell {
         self.lock().hosts.of(names)
     }
 
-    /// Where splits were worked on, as far as it is known which hosts hold what they read.
-    pub fn placed(&self) -> mapfold_coord::Placed {
-        self.lock().coord.placed()
-    }
-
-    /// Whether a stage is a side of an exchange.
-    pub fn exchanges(&self, stage: StageId) -> bool {
-        (self.roles)(stage) != Role::default()
-    }
-
     /// Mail for a member.
     pub fn post(&self, member: MemberId, mail: Mail) {
         self.lock().post(member, mail);
-    }
-
-    /// Whether mail goes to a member: it is there, and wanted.
-    pub fn is_enrolled(&self, member: MemberId) -> bool {
-        self.lock().boxes.contains_key(&member)
     }
 
     /// Those who have stayed may go.
@@ -266,16 +221,6 @@ impl Shell {
         self.tell(Event::Retire { member });
     }
 
-    /// Whether a member has gone so.
-    pub fn has_left(&self, member: MemberId) -> bool {
-        self.lock().left.contains(&member)
-    }
-
-    /// The job's folder in the user's state folder.
-    pub fn folder(&self) -> Option<PathBuf> {
-        self.events.path().and_then(|path| path.parent().map(PathBuf::from))
-    }
-
     /// A member is gone: its process ended, or its line.
     pub fn lost(&self, member: MemberId) {
         self.lock().forget(member);
@@ -300,16 +245,6 @@ impl Shell {
     /// Tells whoever listens what happened to a member.
     pub fn report(&self, event: &JobEvent) {
         self.events.emit(event);
-    }
-
-    /// Whether splits wait for a solo member.
-    pub fn has_suspects(&self) -> bool {
-        self.lock().coord.waiting_suspects() > 0
-    }
-
-    /// Members that hold a split for too long.
-    pub fn take_overdue(&self) -> Vec<MemberId> {
-        std::mem::take(&mut self.lock().overdue)
     }
 
     /// Time passes: members that have been silent for too long are lost.
@@ -394,263 +329,6 @@ impl Shell {
         let reason = failed.error.to_string();
         self.lock().failure.get_or_insert(failed);
         self.tell(Event::Cancel { reason });
-    }
-
-    fn act(&self, inner: &mut Inner, action: Action) -> Option<JobEvent> {
-        match action {
-            Action::Lease { member, stage, split, attempt } => {
-                inner.tally.entry(stage).or_default().span.0.get_or_insert_with(Moment::now);
-                let pieces = inner.pieces_for((self.roles)(stage), split);
-                inner.post(member, Mail::Lease(At { stage, split, attempt }, pieces));
-                Some(JobEvent::SplitLeased { stage, split, attempt, member })
-            }
-            Action::Grant { member, stage, split, attempt } => {
-                inner.granted(member, At { stage, split, attempt });
-                None
-            }
-            Action::Deny { member, stage, split, attempt } | Action::Revoke { member, stage, split, attempt } => {
-                let at = At { stage, split, attempt };
-                inner.asked.remove(&at);
-                inner.post(member, Mail::Drop(at));
-                None
-            }
-            Action::Append(entry) => {
-                inner.log.push(entry);
-                None
-            }
-            Action::Retried { stage, split, attempt, failure } => {
-                inner.tally.entry(stage).or_default().retries += 1;
-                inner.errors.remove(&(stage, split));
-                let place = (self.places)(stage, split).1;
-                Some(JobEvent::SplitFailed { stage, split, attempt, failure, skipped: false, place })
-            }
-            Action::Skipped { stage, split, failure } => {
-                inner.tally.entry(stage).or_default().skipped += 1;
-                let freed = inner.streams.get(&stage).map(|s| s.skip(split.0)).unwrap_or_default();
-                inner.place(freed);
-                let (attempt, place) = (Attempt(0), (self.places)(stage, split).1);
-                let failure = Failure { remedy: inner.again(stage, split, failure.remedy.as_deref()), ..failure };
-                Some(JobEvent::SplitFailed { stage, split, attempt, failure, skipped: true, place })
-            }
-            // It asked after the end was announced: it was still in the stage before and dropped that mail.
-            Action::NoMoreSplits { member, stage } => {
-                inner.post(member, Mail::StageDone(stage));
-                None
-            }
-            Action::NewGeneration { stage, generation } => {
-                inner.begin_again(stage);
-                Some(JobEvent::GenerationBegan { stage, generation })
-            }
-            Action::StageDone { stage } => {
-                let (tally, now) = (inner.tally.entry(stage).or_default(), Moment::now());
-                tally.span.1 = Some(now);
-                let seconds = tally.span.0.map_or(0.0, |from| from.until(now).wall);
-                inner.post_all(&Mail::StageDone(stage));
-                inner.ended.push(stage);
-                if inner.rounds.is_unheard_of(stage) {
-                    return None;
-                }
-                Some(JobEvent::StageDone { stage, seconds })
-            }
-            Action::JobFailed { at, failure } => {
-                self.failed.store(true, SeqCst);
-                inner.end(at, &failure);
-                None
-            }
-            Action::Overdue { member, .. } => {
-                inner.overdue.push(member);
-                None
-            }
-            Action::Retired { member } => {
-                inner.post(member, Mail::Stop);
-                inner.boxes.remove(&member); // Its line stays until it has said what it used.
-                inner.left.insert(member);
-                Some(JobEvent::MemberRetired { member })
-            }
-            Action::MemberGone { member } => {
-                inner.forget(member);
-                inner.gone.push(member);
-                None
-            }
-            _ => None,
-        }
-    }
-
-    /// Whether the job has ended without a result.
-    pub fn has_failed(&self) -> bool {
-        self.failed.load(SeqCst)
-    }
-
-    /// Whether nothing is left to do: every split of every stage is done or skipped, or the job has failed.
-    pub fn is_over(&self) -> bool {
-        self.has_failed() || self.lock().coord.is_complete()
-    }
-
-    /// Members that were given up since the last call.
-    pub fn take_gone(&self) -> Vec<MemberId> {
-        std::mem::take(&mut self.lock().gone)
-    }
-
-    /// Splits registered so far.
-    pub fn splits_done(&self) -> u64 {
-        self.lock().coord.progress().done()
-    }
-
-    /// Entries to be written to the commit log.
-    pub fn take_log(&self) -> Vec<LogEntry> {
-        std::mem::take(&mut self.lock().log)
-    }
-
-    /// Counters of all registered splits.
-    pub fn counters(&self) -> Counters {
-        self.lock().coord.counters()
-    }
-
-    /// Why the job failed.
-    pub fn take_failure(&self) -> Option<Failed> {
-        self.lock().failure.take()
-    }
-
-    /// What was counted of a stage.
-    pub fn tally(&self, stage: StageId) -> Tally {
-        self.lock().tally.get(&stage).copied().unwrap_or_default()
-    }
-
-    /// What the splits of a stage have made, packed.
-    pub fn made(&self, stage: StageId) -> BTreeMap<u64, String> {
-        self.lock().made.get(&stage).cloned().unwrap_or_default()
-    }
-
-    /// Whether any split has been registered in this run.
-    pub fn has_made(&self) -> bool {
-        self.lock().made.values().any(|made| !made.is_empty())
-    }
-
-    /// Whether records are in the files of a durable exchange.
-    pub fn has_exchanged(&self) -> bool {
-        self.lock().pieces.values().any(|parts| !parts.is_empty())
-    }
-
-    /// Splits given up.
-    pub fn skipped(&self) -> u64 {
-        self.lock().tally.values().map(|t| t.skipped).sum()
-    }
-
-    /// What each member said last of its use.
-    pub fn vitals(&self) -> BTreeMap<MemberId, Vitals> {
-        self.lock().vitals.clone()
-    }
-}
-
-impl Inner {
-    /// A member has come: whether it is a solo one, and its seat.
-    fn arrived(&self, member: MemberId) -> (bool, Option<Seat>) {
-        (self.solos.contains(&member), self.seats.get(&member).copied())
-    }
-
-    /// No mail for it any more, and none of the parts that it holds is waited for.
-    fn forget(&mut self, member: MemberId) {
-        if let Some(post) = self.boxes.remove(&member) {
-            post.close();
-        }
-        self.streams.values().for_each(|s| s.lose(member));
-    }
-
-    /// A stage begins again: what it made in the last generation counts no more, and was never seen.
-    fn begin_again(&mut self, stage: StageId) {
-        let tally = self.tally.entry(stage).or_default();
-        *tally = Tally { retries: tally.retries, span: tally.span, ..Tally::default() };
-        self.made.remove(&stage);
-        self.rounds.begin_again(stage);
-        self.asked.retain(|at, _| at.stage != stage);
-    }
-
-    /// A split counts: its record is kept, or its pieces by partition. No partition is leased before the map side is
-    /// complete, so none is read before its last piece is here; their order does not matter to the reducer.
-    fn keep(&mut self, role: Role, at: At, data: String, times: &PhaseTimes) -> Result<(), Error> {
-        self.tally.entry(at.stage).or_default().times.merge(times);
-        if data.is_empty() {
-            return Ok(());
-        }
-        let Some(exchange) = role.maps else {
-            self.made.entry(at.stage).or_default().insert(at.split.0, data);
-            return Ok(());
-        };
-        let damaged = || Error::job(format!("the record of split {} is damaged", at.split));
-        self.put_aside(exchange, unpack(&data).ok_or_else(damaged)?);
-        Ok(())
-    }
-
-    fn put_aside(&mut self, exchange: usize, pieces: Vec<Stored>) {
-        let parts = self.pieces.entry(exchange).or_default();
-        for piece in pieces {
-            parts.entry(piece.origin.partition).or_default().push(piece);
-        }
-    }
-
-    fn pieces_for(&self, role: Role, split: SplitId) -> Vec<Stored> {
-        let Some(exchange) = role.reduces else { return Vec::new() };
-        let partition = u32::try_from(split.0).unwrap_or(u32::MAX);
-        self.pieces
-            .get(&self.rounds.source(exchange))
-            .and_then(|parts| parts.get(&partition))
-            .cloned()
-            .unwrap_or_default()
-    }
-
-    fn post(&self, member: MemberId, mail: Mail) {
-        // A member that is gone has no box; what it was told is told to another.
-        if let Some(post) = self.boxes.get(&member) {
-            post.post(mail);
-        }
-    }
-
-    fn post_all(&self, mail: &Mail) {
-        self.boxes.values().for_each(|b| b.post(mail.clone()));
-    }
-
-    /// The emission is granted: at once, or for a part when its place is known.
-    fn granted(&mut self, member: MemberId, at: At) {
-        let sizes = self.asked.remove(&at).unwrap_or_default();
-        match self.streams.get(&at.stage) {
-            Some(streams) => {
-                let placed = streams.admit((member, self.solos.contains(&member)), at, sizes);
-                self.place(placed);
-            }
-            None => self.post(member, Mail::Grant(at, Vec::new())),
-        }
-    }
-
-    fn place(&self, placed: Vec<Placed>) {
-        placed.into_iter().for_each(|p| self.post(p.member, Mail::Grant(p.at, p.offsets)));
-    }
-
-    /// What to try with a split that has failed for good: its remedy, and the command that runs it alone.
-    fn again(&self, stage: StageId, split: SplitId, remedy: Option<&str>) -> Option<String> {
-        let of_stage = if self.coord.progress().stages.len() > 1 { format!(" --stage {stage}") } else { String::new() };
-        let alone = self.job.map(|job| {
-            let job = job.to_string();
-            format!("mapfold split {} {split}{of_stage} runs it alone", &job[..8])
-        });
-        let all: Vec<String> = remedy.map(str::to_owned).into_iter().chain(alone).collect();
-        (!all.is_empty()).then(|| all.join("; "))
-    }
-
-    fn end(&mut self, at: Option<(StageId, SplitId)>, failure: &Failure) {
-        let kept = at.and_then(|at| self.errors.remove(&at));
-        let told = || match &failure.remedy {
-            Some(remedy) => Error::job(failure.message.clone()).with_remedy(remedy),
-            None => Error::job(failure.message.clone()),
-        };
-        let error = kept.unwrap_or_else(told);
-        let own = at.filter(|_| failure.kind.may_skip());
-        let again = own.and_then(|(stage, split)| self.again(stage, split, error.remedy()));
-        let error = match again {
-            Some(again) => error.with_remedy(again),
-            None => error,
-        };
-        self.failure.get_or_insert(Failed { error, kind: failure.kind, at });
-        self.post_all(&Mail::Stop);
     }
 }
 

@@ -1,20 +1,24 @@
 //! The options that every job has beside its own.
 
+mod parse;
+
 use crate::{Error, Result};
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use mapfold_coord::OnError;
 use mapfold_engine::{MemoryLimit, RunOptions, Shuffle, default_memory_limit};
-use mapfold_grid::{DType, Shape, Window};
+use mapfold_grid::{DType, Window};
 use mapfold_launch::{SshHost, Target};
 use mapfold_plan::PlanOptions;
 use mapfold_plan::memory::Chunks;
 use mapfold_raster::write::{BigTiff, Compress, Format, MaskChoice, Overviews, Predictor, Resampling};
 use mapfold_raster::{ReadOptions, Scale, WriteOverrides};
+use parse::{
+    between, choice, dtypes, parse_bbox, parse_bind, parse_chunks, parse_count, parse_host, parse_number,
+    parse_patience, parse_target, parse_tile, parse_window,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
-use std::str::FromStr;
+use std::net::SocketAddr;
 
 /// Where a job runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -71,28 +75,6 @@ pub struct Workers {
     pub least: u32,
     /// As many as it aims for.
     pub most: u32,
-}
-
-impl FromStr for Workers {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Workers, String> {
-        let (least, most) = text.split_once("..").unwrap_or((text, text));
-        let workers = Workers { least: between::<1, 1024>(least)?, most: between::<1, 1024>(most)? };
-        if workers.least > workers.most {
-            return Err(format!("{text:?}: the smaller number comes first, {}..{}", workers.most, workers.least));
-        }
-        Ok(workers)
-    }
-}
-
-impl std::fmt::Display for Workers {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.least == self.most {
-            true => write!(f, "{}", self.most),
-            false => write!(f, "{}..{}", self.least, self.most),
-        }
-    }
 }
 
 /// The options that every job has beside its own, in the groups that `--help` shows.
@@ -273,25 +255,6 @@ pub(crate) struct Settings {
     pub(crate) write: WriteOverrides,
 }
 
-fn parse_target(text: &str) -> Result<Target, String> {
-    text.parse()
-}
-
-/// An address, with a port or without.
-fn parse_bind(text: &str) -> Result<SocketAddr, String> {
-    let bare = text.trim_start_matches('[').trim_end_matches(']');
-    let without = || bare.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
-    text.parse().or_else(|_| without()).map_err(|_| {
-        format!("{text:?} is no address; write 10.0.0.5, 10.0.0.5:7077 or 0.0.0.0 (names go into --advertise)")
-    })
-}
-
-fn parse_host(text: &str) -> Result<String, String> {
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '.' | '-' | '_' | ':' | '%');
-    let good = !text.is_empty() && text.chars().all(fits);
-    if good { Ok(text.to_owned()) } else { Err(format!("{text:?} is no name of a host, and no address")) }
-}
-
 /// The same on its way to a member process, with the settings of stores, secrets included: never logged, never kept.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct Travelling {
@@ -303,89 +266,6 @@ impl Settings {
     /// As the command line has them.
     pub(crate) fn of(args: &RunArgs) -> Settings {
         Settings { plan: args.plan_options(), read: args.read_options(), write: args.write_overrides() }
-    }
-}
-
-/// One of the names of an enum: clap then completes them, lists them in `--help` and finds the nearest one.
-fn choice<T>(names: &'static [&'static [&'static str]]) -> impl TypedValueParser<Value = T>
-where
-    T: FromStr<Err = String> + Clone + Send + Sync + 'static,
-{
-    let value = |n: &&'static [&'static str]| PossibleValue::new(n[0]).aliases(n[1..].iter().copied());
-    PossibleValuesParser::new(names.iter().map(value)).try_map(|name| name.parse::<T>().map_err(Unknown))
-}
-
-fn dtypes() -> impl TypedValueParser<Value = DType> {
-    let value = |d: DType| PossibleValue::new(d.name()).alias(format!("{d:?}").to_lowercase());
-    PossibleValuesParser::new(DType::ALL.map(value)).try_map(|name| name.parse::<DType>().map_err(Unknown))
-}
-
-/// A name that clap let through and the enum did not.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Unknown(String);
-
-fn parse_count<N: FromStr>(text: &str) -> Result<N, String> {
-    text.trim().parse().map_err(|_| format!("{text:?} is not a whole number, or out of range"))
-}
-
-fn parse_number(text: &str) -> Result<f64, String> {
-    text.trim().parse().map_err(|_| format!("{text:?} is not a number; write -9999, 0.5 or nan"))
-}
-
-/// Seconds, or a part of one.
-fn parse_patience(text: &str) -> Result<f64, String> {
-    let seconds = text.trim().parse::<f64>().ok().filter(|s| (0.01..=86_400.0).contains(s));
-    seconds.ok_or_else(|| format!("{text:?} is no number of seconds from 0.01 to 86400"))
-}
-
-/// A whole number within bounds.
-fn between<const LOW: u32, const HIGH: u32>(text: &str) -> Result<u32, String> {
-    let n = parse_count::<u32>(text)?;
-    if (LOW..=HIGH).contains(&n) { Ok(n) } else { Err(format!("{n} is out of range: give {LOW} to {HIGH}")) }
-}
-
-fn numbers<N: FromStr>(text: &str, what: &str) -> Result<Vec<N>, String> {
-    let one = |w: &str| w.trim().parse::<N>().map_err(|_| format!("{w:?} in {text:?} is not a number; write {what}"));
-    text.split(',').map(one).collect()
-}
-
-fn parse_tile(text: &str) -> Result<usize, String> {
-    let edge = text.parse().ok().filter(|n: &usize| *n > 0 && n.is_multiple_of(64) && *n <= 1 << 20);
-    edge.ok_or_else(|| format!("{text:?}: give a multiple of 64, such as 1024"))
-}
-
-fn parse_chunks(text: &str) -> Result<Chunks, String> {
-    const WHAT: &str = "auto, native, ROWS,COLS or BANDS,ROWS,COLS";
-    match text {
-        "auto" => return Ok(Chunks::Auto),
-        "native" => return Ok(Chunks::Native),
-        _ => {}
-    }
-    let n: Vec<usize> = numbers(text, WHAT)?;
-    match n.as_slice() {
-        [rows, cols] | [_, rows, cols] if *rows > 0 && *cols > 0 => {
-            Ok(Chunks::Shape(Shape { rows: *rows, cols: *cols }))
-        }
-        _ => Err(format!("{text:?}: write {WHAT}, all above 0")),
-    }
-}
-
-fn parse_bbox(text: &str) -> Result<Box4, String> {
-    let n: Vec<f64> = numbers(text, "WEST,SOUTH,EAST,NORTH")?;
-    match n.as_slice() {
-        [w, s, e, n] if w < e && s < n => Ok(Box4([*w, *s, *e, *n])),
-        _ => Err(format!("{text:?}: write WEST,SOUTH,EAST,NORTH with WEST < EAST and SOUTH < NORTH")),
-    }
-}
-
-fn parse_window(text: &str) -> Result<Window, String> {
-    let n: Vec<i64> = numbers(text, "COL,ROW,WIDTH,HEIGHT")?;
-    match n.as_slice() {
-        [col, row, w, h] if *col >= 0 && *row >= 0 && *w > 0 && *h > 0 => {
-            Ok(Window { row: *row, col: *col, rows: *h as usize, cols: *w as usize })
-        }
-        _ => Err(format!("{text:?}: write COL,ROW,WIDTH,HEIGHT, none negative")),
     }
 }
 
@@ -597,37 +477,5 @@ impl RunArgs {
             split_timeout_ms: self.split_timeout.map(|s| 1000 * s),
             ..RunOptions::default()
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    #[test]
-    fn addresses_to_listen_at() {
-        assert_eq!(parse_bind("10.0.0.5").unwrap().to_string(), "10.0.0.5:0");
-        assert_eq!(parse_bind("[::1]:7077").unwrap().to_string(), "[::1]:7077");
-        assert_eq!(parse_bind("::").unwrap().to_string(), "[::]:0");
-        assert!(parse_bind("myhost").is_err() && parse_host("a b").is_err() && parse_host("a,b").is_err());
-        assert_eq!(parse_host("head.example.org").unwrap(), "head.example.org");
-    }
-
-    #[test]
-    fn windows_and_boxes_as_gdal_writes_them() {
-        assert_eq!(parse_window("10,20,30,40").unwrap(), Window { col: 10, row: 20, cols: 30, rows: 40 });
-        assert!(parse_window("10,20,0,40").is_err() && parse_window("a,1,1,1").is_err());
-        assert_eq!(parse_bbox("-1,-2,3,4").unwrap(), Box4([-1.0, -2.0, 3.0, 4.0]));
-        assert!(parse_bbox("3,0,1,1").is_err());
-        assert_eq!(parse_chunks("1,1024,512").unwrap(), Chunks::Shape(Shape { rows: 1024, cols: 512 }));
-        assert!(parse_chunks("0,5").is_err() && parse_chunks("big").is_err());
-        assert_eq!(parse_tile("1024").unwrap(), 1024);
-        assert_eq!("3".parse(), Ok(Workers { least: 3, most: 3 }));
-        assert_eq!("2..8".parse(), Ok(Workers { least: 2, most: 8 }));
-        for bad in ["", "0", "0..4", "8..2", "2..", "..4", "2..2000", "two", "2-8", "-1"] {
-            assert!(bad.parse::<Workers>().is_err(), "{bad}");
-        }
-        assert!(parse_tile("0").is_err() && parse_tile("100").is_err() && parse_tile("-64").is_err());
     }
 }

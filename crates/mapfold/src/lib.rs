@@ -79,7 +79,7 @@ pub use args::RunArgs;
 pub use mapfold_plan::{Error, Result};
 pub use member::attend_if_called;
 pub use on_emr::told as emr_error;
-pub use says::{print_error, print_usage_error, set_up_logging};
+pub use says::{print_bytes, print_error, print_usage_error, set_up_logging};
 pub use split::{AskedSplit, split};
 pub use store_args::StoreArgs;
 

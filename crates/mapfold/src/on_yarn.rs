@@ -261,9 +261,10 @@ pub(crate) fn bring_home(job: &JobId, outcome: &Outcome, logs: &str) -> ExitCode
     }
     keep_words(job, outcome, logs);
     let _ = std::io::stderr().write_all(&outcome.stderr);
-    let mut stdout = std::io::stdout().lock();
-    let _ = stdout.write_all(&outcome.stdout).and_then(|()| stdout.flush()); // A closed pipe is no error of ours.
-    ExitCode::from(u8::try_from(outcome.exit).unwrap_or(1))
+    match says::print_bytes(&outcome.stdout) {
+        Ok(_) => ExitCode::from(u8::try_from(outcome.exit).unwrap_or(1)),
+        Err(e) => says::print_error(&e, mapfold_watch::colour_on_stderr()),
+    }
 }
 
 /// For `mapfold logs`: what the coordinator said, and where the logs of its members are.

@@ -1,15 +1,15 @@
 //! What a job says: results on stdout, everything else on stderr, and the one place that makes exit codes.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // This module is the voice of the program.
 
-use crate::Error;
 use crate::args::RunArgs;
 use crate::store_args;
+use crate::{Error, Result};
 use mapfold_coord::events::MemberUse;
 use mapfold_engine::{RunOptions, RunOutcome};
 use mapfold_watch::{MemberReport, MemoryReport, OutputReport, RunReport, StageReport};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 
 /// Logs to stderr: `RUST_LOG`, else warnings, more with `-v`.
@@ -34,42 +34,56 @@ pub fn is_terminal() -> bool {
     std::io::stderr().is_terminal()
 }
 
-fn out(text: &str) -> ExitCode {
+/// Bytes of a result on stdout. `false` when nobody reads any more (`| head`), which is no error.
+///
+/// # Errors
+/// When they cannot be written: a result that is cut short must not pass for a whole one.
+pub fn print_bytes(bytes: &[u8]) -> Result<bool> {
     let mut stdout = std::io::stdout().lock();
-    // A closed pipe (`| head`) is not an error of ours.
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
-    ExitCode::SUCCESS
+    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        Ok(()) => Ok(true),
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => Ok(false),
+        Err(e) => Err(Error::input(format!("the result cannot be written to stdout: {e}"))
+            .with_remedy("make room, or send stdout elsewhere; files that were written are whole")),
+    }
+}
+
+fn json_text(value: &impl Serialize) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_else(|e| json!({ "error": e.to_string() }).to_string()) + "\n"
 }
 
 /// Prints a value as JSON.
 pub fn print_json(value: &impl Serialize) -> ExitCode {
-    let text = serde_json::to_string_pretty(value).unwrap_or_else(|e| json!({ "error": e.to_string() }).to_string());
-    out(&(text + "\n"))
+    print_text(&json_text(value))
 }
 
 /// Prints text as it is.
 pub fn print_text(text: &str) -> ExitCode {
-    out(text)
+    let printed = print_bytes(text.as_bytes());
+    printed.map_or_else(|e| print_error(&e, mapfold_watch::colour_on_stderr()), |_| ExitCode::SUCCESS)
 }
 
 /// Prints the results and the report of a run.
 pub fn print_outcome(args: &RunArgs, outcome: &RunOutcome, report: &RunReport, color: bool) -> ExitCode {
-    if args.json {
+    let results: String = if args.json {
         let mut all = Map::new();
         outcome.reports.iter().for_each(|r| drop(all.insert(r.name.clone(), Value::Array(r.values.clone()))));
         all.insert("run".into(), serde_json::to_value(report).unwrap_or(Value::Null));
-        print_json(&all);
+        json_text(&all)
     } else {
-        for r in &outcome.reports {
-            out(&crate::table::text(&r.values));
-        }
-    }
+        outcome.reports.iter().map(|r| crate::table::text(&r.values)).collect()
+    };
+    let printed = print_bytes(results.as_bytes());
     if !args.quiet && !args.json {
         eprint!("{}", report.text(color));
     } else if !args.json {
         outcome.warnings.iter().for_each(|w| eprintln!("warning: {w}"));
     }
-    if outcome.skipped > 0 { ExitCode::from(4) } else { ExitCode::SUCCESS }
+    match printed {
+        Err(e) => print_error(&e, color),
+        Ok(_) if outcome.skipped > 0 => ExitCode::from(4),
+        Ok(_) => ExitCode::SUCCESS,
+    }
 }
 
 /// The report of a run, from what the engine gives back.

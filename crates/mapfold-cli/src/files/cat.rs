@@ -2,8 +2,7 @@
 
 use super::named;
 use mapfold::store::{Loc, Stores};
-use mapfold::{Error, Result};
-use std::io::{ErrorKind, Write};
+use mapfold::{Result, print_bytes};
 use std::process::ExitCode;
 
 /// Bytes read at once.
@@ -41,11 +40,11 @@ impl CatArgs {
     pub fn run(&self) -> Result<ExitCode> {
         self.stores.install()?;
         let stores = Stores::new();
-        each(&stores, &self.files, |loc, size, out| {
+        each(&stores, &self.files, |loc, size| {
             let mut at = 0;
             while at < size {
                 let end = size.min(at + PIECE);
-                if !out.write(&stores.block_on(stores.read(loc, at..end))?)? {
+                if !print_bytes(&stores.block_on(stores.read(loc, at..end))?)? {
                     return Ok(false);
                 }
                 at = end;
@@ -59,18 +58,18 @@ impl HeadArgs {
     pub fn run(&self) -> Result<ExitCode> {
         self.stores.install()?;
         let stores = Stores::new();
-        each(&stores, &self.files, |loc, size, out| match self.bytes {
+        each(&stores, &self.files, |loc, size| match self.bytes {
             Some(bytes) => {
                 let end = size.min(bytes);
                 let read = if end == 0 { Ok(Default::default()) } else { stores.block_on(stores.read(loc, 0..end)) };
-                out.write(&read?)
+                print_bytes(&read?)
             }
-            None => first_lines(&stores, loc, size, self.lines, out),
+            None => first_lines(&stores, loc, size, self.lines),
         })
     }
 }
 
-fn first_lines(stores: &Stores, loc: &Loc, size: u64, lines: u64, out: &mut Out) -> Result<bool> {
+fn first_lines(stores: &Stores, loc: &Loc, size: u64, lines: u64) -> Result<bool> {
     let (mut at, mut piece, mut left) = (0, FIRST, lines);
     while at < size && left > 0 {
         let end = size.min(at + piece);
@@ -83,7 +82,7 @@ fn first_lines(stores: &Stores, loc: &Loc, size: u64, lines: u64, out: &mut Out)
                 break;
             }
         }
-        if !out.write(&bytes[..shown])? {
+        if !print_bytes(&bytes[..shown])? {
             return Ok(false);
         }
         (at, piece) = (end, (piece * 2).min(PIECE));
@@ -91,27 +90,12 @@ fn first_lines(stores: &Stores, loc: &Loc, size: u64, lines: u64, out: &mut Out)
     Ok(true)
 }
 
-/// Where it goes. Whoever reads may have had enough (`| head`): that is no error.
-struct Out(std::io::StdoutLock<'static>);
-
-impl Out {
-    /// `false` when nobody reads any more.
-    fn write(&mut self, bytes: &[u8]) -> Result<bool> {
-        match self.0.write_all(bytes).and_then(|()| self.0.flush()) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(Error::input(format!("stdout: {error}"))),
-        }
-    }
-}
-
 /// Does something with each file and its length until it says `false`.
-fn each(stores: &Stores, files: &[Loc], mut show: impl FnMut(&Loc, u64, &mut Out) -> Result<bool>) -> Result<ExitCode> {
-    let mut out = Out(std::io::stdout().lock());
+fn each(stores: &Stores, files: &[Loc], mut show: impl FnMut(&Loc, u64) -> Result<bool>) -> Result<ExitCode> {
     for file in files {
         for loc in named(stores, file)? {
             let size = stores.block_on(stores.head(&loc))?.size;
-            if !show(&loc, size, &mut out)? {
+            if !show(&loc, size)? {
                 return Ok(ExitCode::SUCCESS);
             }
         }

@@ -14,9 +14,9 @@ use mapfold::coord::JobId;
 use mapfold::coord::events::event_path;
 use mapfold::watch::shelf::{self, NotFound, Reading};
 use mapfold::watch::{JobState, JobView, colour_on_stdout, json, words};
-use mapfold::{AskedSplit, Builtin, Error, Result};
+use mapfold::{AskedSplit, Builtin, Error, Result, print_bytes};
 use serde_json::Value;
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -196,8 +196,7 @@ fn status(args: &StatusArgs) -> Result<ExitCode> {
 fn watch(mut reading: Reading, told: impl Fn(&JobView) -> String) -> Result<ExitCode> {
     loop {
         let over = !reading.view.state().is_open();
-        let shown = std::io::stdout().lock().write_all(told(&reading.view).as_bytes());
-        if over || shown.is_err() {
+        if !print_bytes(told(&reading.view).as_bytes())? || over {
             return Ok(ExitCode::SUCCESS);
         }
         std::thread::sleep(LOOK_EVERY);

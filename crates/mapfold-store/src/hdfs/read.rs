@@ -136,6 +136,7 @@ fn same_version(loc: &Loc, was: &str, now: &str) -> Result<(), Fault> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     #[test]
