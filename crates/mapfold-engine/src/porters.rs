@@ -2,8 +2,10 @@
 //! there are none.
 //!
 //! A member reads what a portion consists of and sends it as one part; it says how the store calls that part, and the hash
-//! of its bytes. What does not come back (the member died, stands still, or could not) is carried here: nothing is decided
-//! yet, and the same part may be sent twice.
+//! of its bytes. What a member says that it could not send is carried here. When one says nothing any more (it died, or
+//! stands still) its part may arrive at any time: it might take the place of one that was sent instead, and stores that
+//! encrypt call two parts of the same bytes by different names. So the whole file is begun anew then, as another upload,
+//! which that member does not know ([`Porters::given_up`]).
 
 use crate::link::{Mail, Said};
 use crate::shell::Shell;
@@ -54,6 +56,18 @@ type Answer = oneshot::Sender<Option<Arrived>>;
 pub struct Errands {
     shell: Arc<Shell>,
     state: Mutex<State>,
+    /// How long a member may take for one portion.
+    within: Duration,
+}
+
+/// What became of an errand.
+enum Answered {
+    /// It was carried.
+    Arrived(Arrived),
+    /// It was not, for sure.
+    No,
+    /// Nobody knows.
+    Silence(MemberId),
 }
 
 #[derive(Default)]
@@ -62,6 +76,8 @@ struct State {
     /// How many each member has.
     members: BTreeMap<MemberId, usize>,
     open: HashMap<u64, (MemberId, Answer)>,
+    /// Errands that were never answered.
+    given_up: u64,
 }
 
 impl State {
@@ -75,7 +91,7 @@ impl State {
 impl Errands {
     /// Of nobody yet.
     pub fn new(shell: Arc<Shell>) -> Arc<Errands> {
-        Arc::new(Errands { shell, state: Mutex::default() })
+        Arc::new(Errands { shell, state: Mutex::default(), within: CARRY_WITHIN })
     }
 
     /// A member is there.
@@ -98,11 +114,12 @@ impl Errands {
         }
     }
 
-    /// Asks the member that has least to do.
+    /// Asks the member that has least to do; nobody when there is none.
     fn ask(&self, portion: &Portion) -> Option<(MemberId, oneshot::Receiver<Option<Arrived>>)> {
         let (answer, answered) = oneshot::channel();
         let (errand, member) = {
             let mut state = lock(&self.state);
+            state.members.retain(|member, _| self.shell.is_enrolled(*member)); // Some were not wanted any more.
             let member = *state.members.iter().min_by_key(|(_, n)| **n)?.0;
             state.last += 1;
             let errand = state.last;
@@ -111,24 +128,22 @@ impl Errands {
             (errand, member)
         };
         tracing::debug!(%member, part = portion.number, bytes = portion.bytes(), "is asked to carry");
-        match self.shell.is_enrolled(member) {
-            true => self.shell.post(member, Mail::Carry(errand, portion.clone())),
-            false => self.lost(member), // It was not wanted any more.
-        }
+        self.shell.post(member, Mail::Carry(errand, portion.clone()));
         Some((member, answered))
     }
 
-    /// Has a member carry it; nothing when that did not work.
-    async fn run(&self, portion: &Portion) -> Option<Arrived> {
-        let (member, answered) = self.ask(portion)?;
-        if let Ok(answer) = tokio::time::timeout(CARRY_WITHIN, answered).await {
-            return answer.ok().flatten();
+    /// Has a member carry it.
+    async fn run(&self, portion: &Portion) -> Answered {
+        let Some((member, answered)) = self.ask(portion) else { return Answered::No };
+        match tokio::time::timeout(self.within, answered).await {
+            Ok(Ok(Some(arrived))) => return Answered::Arrived(arrived),
+            Ok(Ok(None)) => return Answered::No,
+            Ok(Err(_)) => {} // It is lost.
+            Err(_) => tracing::warn!("member {member} has not sent a part of the output within {:?}", self.within),
         }
-        tracing::warn!(
-            "member {member} has not sent a part of the output within {CARRY_WITHIN:?}: it is asked no more"
-        );
         self.lost(member);
-        None
+        lock(&self.state).given_up += 1;
+        Answered::Silence(member)
     }
 
     fn members(&self) -> usize {
@@ -155,6 +170,11 @@ impl Porters {
         lock(&self.hashes).clear();
     }
 
+    /// Portions of which nobody knows whether they were sent: the file that they are of is to be begun anew.
+    pub fn given_up(&self) -> u64 {
+        self.errands.as_ref().map_or(0, |errands| lock(&errands.state).given_up)
+    }
+
     /// The hash of a portion that has arrived.
     ///
     /// # Errors
@@ -175,18 +195,24 @@ impl Porter for Porters {
         let (stores, hashes) = (self.stores.clone(), self.hashes.clone());
         let errands = self.errands.clone().filter(|_| portion.enclosed() <= MOST_ENCLOSED);
         Box::pin(async move {
-            let away = match errands {
+            let answered = match errands {
                 Some(errands) => errands.run(&portion).await,
-                None => None,
+                None => Answered::No,
             };
-            let arrived = match away {
-                Some(arrived) => arrived,
-                None => carry(&stores, &portion).await?,
+            let arrived = match answered {
+                Answered::Arrived(arrived) => arrived,
+                Answered::No => carry(&stores, &portion).await?,
+                Answered::Silence(member) => return Err(silent(&portion, member)),
             };
             lock(&hashes).insert(portion.number, arrived.hash);
             Ok(arrived.part)
         })
     }
+}
+
+fn silent(portion: &Portion, member: MemberId) -> StoreError {
+    let what = format!("member {member} has not said what became of part {}", portion.number);
+    StoreError::Io { loc: portion.to.to_string(), source: std::io::Error::new(std::io::ErrorKind::TimedOut, what) }
 }
 
 /// What a member says when it has carried something, or could not.
@@ -200,4 +226,126 @@ pub fn report(stores: &Stores, errand: u64, portion: &Portion) -> Said {
     }
     let arrived = stores.block_on(carry(stores, portion));
     Said::Carried { errand, arrived: arrived.inspect_err(|error| failed(error)).ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::groups::Role;
+    use crate::link::Post;
+    use mapfold_coord::{Coordinator, EventLog, Policy, SplitId, StageId, StageSpec};
+    use mapfold_store::{Loc, Section};
+
+    /// Takes mail and says nothing.
+    #[derive(Default)]
+    struct Silent(Mutex<Vec<u64>>);
+
+    impl Post for Silent {
+        fn post(&self, mail: Mail) {
+            if let Mail::Carry(errand, _) = mail {
+                lock(&self.0).push(errand);
+            }
+        }
+    }
+
+    struct Room {
+        errands: Arc<Errands>,
+        boxes: Vec<Arc<Silent>>,
+        stores: Stores,
+    }
+
+    impl Room {
+        /// Of so many members.
+        fn of(members: u32) -> Room {
+            let coord = Coordinator::new(vec![StageSpec::new(StageId(0), 1)], Policy::default()).unwrap();
+            let places = Box::new(|_: StageId, _: SplitId| (String::new(), String::new()));
+            let told = (places as _, Box::new(|_: StageId| Role::default()) as _);
+            let shell = Arc::new(Shell::new(coord, BTreeMap::new(), told, Arc::new(EventLog::nowhere())));
+            let within = Duration::from_millis(30);
+            let errands = Arc::new(Errands { shell: shell.clone(), state: Mutex::default(), within });
+            let boxes: Vec<Arc<Silent>> = (0..members).map(|_| Arc::default()).collect();
+            for (member, silent) in (0..).map(MemberId).zip(&boxes) {
+                shell.enrol(member, false, silent.clone());
+                errands.joined(member);
+            }
+            Room { errands, boxes, stores: Stores::new() }
+        }
+
+        fn run(&self) -> Answered {
+            self.stores.block_on(self.errands.run(&portion()))
+        }
+    }
+
+    fn portion() -> Portion {
+        let sections = vec![Section::Bytes(b"bytes".to_vec())];
+        Portion { to: Loc::parse("s3://bucket/out").unwrap(), upload: "1".into(), number: 3, sections }
+    }
+
+    #[test]
+    fn who_says_nothing_is_given_up_and_asked_no_more() {
+        let room = Room::of(2);
+        let porters = Porters::new(&room.stores, Some(room.errands.clone()));
+        assert_eq!((porters.at_once(), porters.given_up()), (4, 0));
+        for left in [1, 0] {
+            let error = room.stores.block_on(porters.carry(portion())).unwrap_err();
+            assert!(error.to_string().contains("part 3"), "{error}");
+            assert!(Error::from(error).is_resumable(), "it is begun anew");
+            assert_eq!((room.errands.members(), porters.given_up()), (left, 2 - left as u64));
+        }
+        assert_eq!(room.boxes.iter().map(|b| lock(&b.0).len()).collect::<Vec<_>>(), [1, 1]);
+        assert!(matches!(room.run(), Answered::No), "nobody is left: it is carried here");
+    }
+
+    #[test]
+    fn who_dies_meanwhile_is_given_up_at_once() {
+        let mut room = Room::of(1);
+        room.errands = Arc::new(Errands {
+            shell: room.errands.shell.clone(),
+            state: Mutex::default(),
+            within: Duration::from_secs(3600),
+        });
+        room.errands.joined(MemberId(0));
+        let errands = room.errands.clone();
+        let post = room.boxes[0].clone();
+        let dies = std::thread::spawn(move || {
+            while lock(&post.0).is_empty() {
+                std::thread::yield_now();
+            }
+            errands.lost(MemberId(0));
+        });
+        assert!(matches!(room.run(), Answered::Silence(MemberId(0))));
+        dies.join().unwrap();
+    }
+
+    #[test]
+    fn who_was_not_wanted_any_more_is_not_asked() {
+        let room = Room::of(1);
+        room.errands.shell.lost(MemberId(0));
+        assert!(matches!(room.run(), Answered::No));
+        assert!(lock(&room.boxes[0].0).is_empty());
+    }
+
+    #[test]
+    fn what_could_not_be_sent_is_known_not_to_have_been() {
+        let room = Room::of(1);
+        for arrived in [None, Some(Arrived { part: "etag".into(), hash: 7 })] {
+            let (errands, post, said) = (room.errands.clone(), room.boxes[0].clone(), arrived.clone());
+            let answers = std::thread::spawn(move || {
+                let errand = loop {
+                    if let Some(errand) = lock(&post.0).pop() {
+                        break errand;
+                    }
+                    std::thread::yield_now();
+                };
+                errands.answered(errand, said);
+            });
+            match (room.run(), arrived) {
+                (Answered::No, None) => {}
+                (Answered::Arrived(got), Some(sent)) => assert_eq!(got, sent),
+                _ => panic!("another answer"),
+            }
+            answers.join().unwrap();
+        }
+    }
 }

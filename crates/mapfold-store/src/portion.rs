@@ -5,8 +5,9 @@
 //! and its sections in their order. It is small, and travels as a message; whoever gets it reads the sections and sends
 //! the part ([`Stores::gather`], [`Stores::send_portion`]). A [`Porter`] finds somebody who does that.
 //!
-//! A portion may be carried twice, also by a process that was given up meanwhile: the same part of the same bytes. After
-//! the upload is completed or ended a late one changes nothing.
+//! A portion whose sending nobody confirms may arrive at any later time, and take the place of what was sent instead, under
+//! another name where the store encrypts: the upload is begun anew then. After it is completed or ended a late part
+//! changes nothing.
 //!
 //! Absent: what portions there are, and whether they arrived ([`WorkFile::add_portion`](crate::WorkFile::add_portion)).
 

@@ -190,19 +190,12 @@ pub fn print_job_error(args: &RunArgs, e: &Error, color: bool) -> ExitCode {
 
 /// The command line of this process with `--resume`.
 fn resume_line() -> String {
-    let quote = |a: String| {
-        if a.contains([' ', '\'', '"', '*', '?', '[', '$', '&', ';']) {
-            format!("'{}'", a.replace('\'', "'\\''"))
-        } else {
-            a
-        }
-    };
     let (words, secrets) = store_args::without_secrets(std::env::args_os());
     let words: Vec<String> = words
         .into_iter()
         .map(|a| a.to_string_lossy().into_owned())
         .filter(|a| a != "--overwrite" && a != "--resume" && !a.starts_with("--job-id="))
-        .map(quote)
+        .map(|a| mapfold_launch::quoted(&a))
         .collect();
     let with = if secrets.is_empty() { "" } else { " (with the secrets of -D again)" };
     mapfold_store::redact(&format!("{} --resume{with}", words.join(" ")))

@@ -92,25 +92,29 @@ fn lay_down(file: &dyn WorkFile, streams: &Streams, pieces: &[Assignment], go_on
     Ok(())
 }
 
-/// The file, written from its first byte to its last; begun anew when the store fails in the middle of it, for what it
-/// is made of is still there.
+/// The file, written from its first byte to its last; begun anew when the store fails in the middle of it or a member is
+/// lost that carried something of it, for what it is made of is still there.
 fn poured(
     place: (&Stores, &Loc, &Loc),
     source: (&Streams, &Known),
     pieces: &[Assignment],
     means: &Means<'_>,
 ) -> Result<Whole> {
-    for wait in POUR_AGAIN_AFTER {
-        match pour(place, source, pieces, means) {
-            Err(e) if e.is_resumable() && !e.is_stop() => {
-                tracing::warn!("{}: {e}; it is written again", place.2);
-                std::thread::sleep(wait);
-            }
+    let mut waits = POUR_AGAIN_AFTER.into_iter();
+    loop {
+        let given_up = means.porters.given_up();
+        let error = match pour(place, source, pieces, means) {
+            Err(e) if e.is_resumable() && !e.is_stop() => e,
             done => return done,
-        }
+        };
+        // The store did nothing wrong when a member was lost, and there are only so many of them.
+        let lost = means.porters.given_up() > given_up;
+        let wait = if lost { Some(Duration::ZERO) } else { waits.next() };
+        let Some(wait) = wait else { return Err(error) };
+        tracing::warn!("{}: {error}; it is begun anew", place.2);
+        std::thread::sleep(wait);
         (means.go_on)()?;
     }
-    pour(place, source, pieces, means)
 }
 
 fn pour(
