@@ -3,7 +3,7 @@
 
 use mapfold_tests::desk::{Running, signal, wait_until};
 use mapfold_tests::parts::part;
-use mapfold_tests::{Desk, Ran, mapfold};
+use mapfold_tests::{Desk, Ran, data, mapfold};
 use std::fs;
 
 fn with(desk: &Desk, args: &str, variables: &[(&str, &str)]) -> Ran {
@@ -71,6 +71,37 @@ fn a_tree_goes_to_every_store_and_comes_back() {
         with(&desk, &format!("rm -r {there} -q"), &vars).fine();
         with(&desk, &format!("rm {there}/one.txt -f"), &vars).fine();
         with(&desk, &format!("ls {there}"), &vars).refused(3, &["not found"]);
+    }
+}
+
+#[test]
+fn a_folder_or_a_bucket_that_is_missing_is_named_with_what_to_do() {
+    let desk = Desk::new();
+    fs::write(desk.path("one"), "1").unwrap();
+    let scene = desk.scene(64);
+    let ndvi = |out: &str| format!("run ndvi {scene} --out {out}");
+    with(&desk, "cp one missing/one", &[]).refused(3, &["missing: there is no such folder", "--parents"]);
+    if let Some(hdfs) = part("hdfs") {
+        let (there, vars) = (hdfs.folder(), hdfs.vars());
+        let folder = format!("{there}/missing");
+        with(&desk, &format!("cp one {folder}/one"), &vars)
+            .refused(3, &[&format!("{folder}: there is no such folder"), "--parents"]);
+        let scene = data("s2/S2_20150830.tif");
+        with(&desk, &format!("preview {scene}#B04 -o {folder}/red.png"), &vars)
+            .refused(3, &[&format!("{folder}: there is no such folder"), "hdfs dfs -mkdir -p"]);
+        with(&desk, &format!("cp one {folder}/deep/er/one --parents"), &vars).fine();
+        assert_eq!(with(&desk, &format!("cat {folder}/deep/er/one"), &vars).fine().out, "1");
+    }
+    for (name, bucket) in [("s3", "s3://no-such"), ("azure", "az://no-such"), ("gcs", "gs://no-such")] {
+        let Some(part) = part(name) else { continue };
+        let verbs = ["ls", "cat", "info", "run stats", "cp -r", "rm"].map(|verb| format!("{verb} {bucket}/x"));
+        let mut lines = verbs.to_vec();
+        lines[4] += " here";
+        lines.extend([format!("ls {bucket}"), format!("cp one {bucket}/one"), ndvi(&format!("{bucket}/out.tif"))]);
+        for line in lines {
+            let ran = with(&desk, &line, &part.vars());
+            ran.refused(3, &[&format!("{bucket}: there is no such bucket"), "mapfold config show"]).with_remedy();
+        }
     }
 }
 

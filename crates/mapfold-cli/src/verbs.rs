@@ -129,10 +129,12 @@ fn draw(args: &preview::PreviewArgs) -> Result<ExitCode> {
 
 /// A store's error about a file to be written: a folder that is missing is to be made, not to be spelt better.
 fn output_error(e: StoreError, output: &Loc) -> Error {
-    let folder = output.parent().map(|p| p.to_string()).unwrap_or_default();
+    let folder = output.parent().unwrap_or_else(|| output.clone());
     match e {
-        StoreError::NotFound { loc } if loc == folder => Error::input(format!("{folder}: there is no such folder"))
-            .with_remedy(format!("mkdir -p {folder}, or choose another output")),
+        StoreError::NotFound { loc } if loc == folder.to_string() => {
+            Error::input(format!("{folder}: there is no such folder"))
+                .with_remedy(format!("{}, or choose another output", folder.mkdir()))
+        }
         other => Error::from(other),
     }
 }
@@ -186,11 +188,7 @@ fn make_folder(stores: &Stores, dir: &Loc) -> Result<()> {
     let in_the_way = |loc: &dyn std::fmt::Display| {
         Error::input(format!("{loc}: a file is where a folder is needed")).with_remedy("choose another folder")
     };
-    match stores.create_dir(dir) {
-        Err(StoreError::NotFound { .. }) if dir.parent().is_some_and(|p| p != *dir) => {
-            dir.parent().map_or(Ok(()), |above| make_folder(stores, &above))?;
-            Ok(stores.create_dir(dir)?)
-        }
+    match stores.create_dirs(dir) {
         Err(StoreError::AlreadyExists { loc }) => Err(in_the_way(&loc)),
         Err(StoreError::Io { loc, source }) if source.kind() == std::io::ErrorKind::NotADirectory => {
             Err(in_the_way(&loc))

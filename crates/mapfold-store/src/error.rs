@@ -78,6 +78,12 @@ pub enum StoreError {
         /// The identity seen now.
         now: String,
     },
+    /// The bucket (Azure: the container) of an object store.
+    #[error("{loc}: there is no such bucket")]
+    NoBucket {
+        /// The bucket.
+        loc: String,
+    },
     /// The server did not answer usefully, however often it was asked.
     #[error("{loc}: no usable answer after {attempts} attempt{}: {why}", if *attempts == 1 { "" } else { "s" })]
     Network {
@@ -162,6 +168,7 @@ impl StoreError {
             | StoreError::IsDirectory { loc }
             | StoreError::Truncated { loc, .. }
             | StoreError::Changed { loc, .. }
+            | StoreError::NoBucket { loc }
             | StoreError::Network { loc, .. }
             | StoreError::Unsupported { loc, .. }
             | StoreError::BadUrl { loc, .. }
@@ -189,6 +196,9 @@ impl StoreError {
             StoreError::IsDirectory { .. } => "name a file inside the folder",
             StoreError::Truncated { .. } => "the file is incomplete: copy or download it again and compare the sizes",
             StoreError::Changed { .. } => "something writes to this file: wait until it is done and run again",
+            StoreError::NoBucket { .. } => {
+                "check its name, and which server is asked (`mapfold config show --origin`); mapfold makes no buckets"
+            }
             StoreError::Network { .. } => {
                 "check the network and the server; MAPFOLD_HTTP_RETRIES sets how often to try"
             }

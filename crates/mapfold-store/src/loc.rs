@@ -220,6 +220,14 @@ impl Loc {
         Loc::assemble(self.scheme, &base, None, None)
     }
 
+    /// The command that makes a folder here, for messages.
+    pub fn mkdir(&self) -> String {
+        match self.scheme {
+            Scheme::Hdfs => format!("hdfs dfs -mkdir -p {self}"),
+            _ => format!("mkdir -p {self}"),
+        }
+    }
+
     /// The folder this location lies in; `None` for a root. A query is kept.
     pub fn parent(&self) -> Option<Loc> {
         if let Some(path) = &self.path {

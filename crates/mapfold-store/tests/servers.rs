@@ -97,8 +97,16 @@ fn a_missing_bucket_is_named() {
     {
         let Some(part) = part(name) else { continue };
         let (stores, loc) = (stores(&part), Loc::parse(other).unwrap());
-        for error in [stores.get(&loc).unwrap_err(), stores.put(&loc, "x".into()).unwrap_err()] {
-            assert!(matches!(error, StoreError::NotFound { .. }), "{error:?}");
+        let errors = [
+            stores.get(&loc).unwrap_err(),
+            stores.put(&loc, "x".into()).unwrap_err(),
+            stores.block_on(stores.head(&loc)).unwrap_err(),
+            stores.block_on(stores.read(&loc, 0..5)).unwrap_err(),
+            stores.list(&loc.parent().unwrap()).unwrap_err(),
+            stores.check_writable(&loc).unwrap_err(),
+        ];
+        for error in errors {
+            assert!(matches!(error, StoreError::NoBucket { .. }), "{error:?}");
             assert_eq!(error.loc(), loc.parent().unwrap().to_string());
         }
     }

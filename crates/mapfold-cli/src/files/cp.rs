@@ -82,7 +82,7 @@ impl CpArgs {
             return say(&lines);
         }
         for folder in &work.folders {
-            make_folder(&stores, folder)?;
+            stores.create_dirs(folder)?;
         }
         let cancel = Cancel::default();
         let _ = cancel.on_signals();
@@ -197,8 +197,8 @@ impl CpArgs {
         let again = "the same command with --resume goes on";
         match (cancel.signal(), failed.into_inner().ok().flatten()) {
             (0, None) => Ok(work.steps.iter().map(|step| step.size).sum()),
-            (0, Some(error)) if work.steps.len() > 1 => Err(Error::from(error).with_more_remedy(again)),
-            (0, Some(error)) => Err(error.into()),
+            (0, Some(error)) if work.steps.len() > 1 => Err(told(error, work).with_more_remedy(again)),
+            (0, Some(error)) => Err(told(error, work)),
             (15, _) => Err(Error::new(Kind::Terminated, "stopped").with_remedy(again)),
             _ => Err(Error::new(Kind::Interrupted, "stopped").with_remedy(again)),
         }
@@ -232,6 +232,17 @@ impl CpArgs {
     }
 }
 
+/// A folder that is missing is to be made, not to be spelt better.
+fn told(error: StoreError, work: &Work) -> Error {
+    let is_target = |loc: &str| work.steps.iter().filter_map(|step| step.to.parent()).any(|to| to.to_string() == loc);
+    match error {
+        StoreError::NotFound { loc } if is_target(&loc) => {
+            Error::input(format!("{loc}: there is no such folder")).with_remedy("--parents makes it")
+        }
+        other => other.into(),
+    }
+}
+
 /// The names that lead from `folder` to `loc`.
 fn names_below(folder: &Loc, loc: &Loc) -> Vec<String> {
     let mut names = Vec::new();
@@ -247,18 +258,4 @@ fn names_below(folder: &Loc, loc: &Loc) -> Vec<String> {
 
 fn is_below(loc: &Loc, folder: &Loc) -> bool {
     std::iter::successors(loc.parent(), Loc::parent).take(4096).any(|above| above == *folder)
-}
-
-/// Makes a folder and those above it, where the store has folders.
-fn make_folder(stores: &Stores, dir: &Loc) -> Result<()> {
-    if !stores.abilities(dir).folders {
-        return Ok(());
-    }
-    match stores.create_dir(dir) {
-        Err(StoreError::NotFound { .. }) if dir.parent().is_some_and(|above| above != *dir) => {
-            dir.parent().map_or(Ok(()), |above| make_folder(stores, &above))?;
-            Ok(stores.create_dir(dir)?)
-        }
-        other => Ok(other?),
-    }
 }

@@ -29,10 +29,10 @@ pub fn about_output(e: StoreError, output: &Loc) -> Error {
 
 /// An output in a folder that is not there.
 pub fn missing_folder(e: StoreError, output: &Loc) -> Error {
-    let folder = output.parent().map_or_else(String::new, |p| p.to_string());
+    let folder = output.parent().unwrap_or_else(|| output.clone());
     match e {
         StoreError::NotFound { .. } => Error::input(format!("{folder}: there is no such folder"))
-            .with_remedy(format!("mkdir -p {folder}, or choose another output")),
+            .with_remedy(format!("{}, or choose another output", folder.mkdir())),
         StoreError::Io { ref source, .. } if source.kind() == std::io::ErrorKind::NotADirectory => {
             Error::input(format!("{folder} is a file, not a folder")).with_remedy("choose another output")
         }

@@ -113,6 +113,9 @@ fn no_ticket(loc: &Loc, why: &str) -> StoreError {
 fn of_class(loc: &Loc, class: &str, message: &str, why: String) -> StoreError {
     let text = loc.to_string();
     match class.rsplit(['.', '$']).next().unwrap_or(class) {
+        "FileNotFoundException" if message.starts_with("Parent directory doesn't exist") => {
+            StoreError::NotFound { loc: loc.parent().map_or(text, |folder| folder.to_string()) }
+        }
         "FileNotFoundException" => StoreError::NotFound { loc: text },
         "FileAlreadyExistsException" | "PathIsNotEmptyDirectoryException" => StoreError::AlreadyExists { loc: text },
         "SaslException" | "GSSException" | "InvalidToken" => no_ticket(loc, &why),

@@ -12,7 +12,7 @@ pub(crate) fn fault(loc: &Loc, error: &Error) -> StoreError {
     let why = words(error);
     let text = loc.to_string();
     match error {
-        Error::NotFound { .. } if names_bucket(&why) => StoreError::NotFound { loc: loc.root().to_string() },
+        _ if names_bucket(&why) => StoreError::NoBucket { loc: loc.root().to_string() },
         Error::NotFound { .. } => StoreError::NotFound { loc: text },
         Error::AlreadyExists { .. } | Error::Precondition { .. } => StoreError::AlreadyExists { loc: text },
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => StoreError::Denied { loc: text, why },

@@ -136,6 +136,23 @@ impl Stores {
         }
     }
 
+    /// Makes a folder and those above it that are missing; where a store has no folders, nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyExists`] or [`StoreError::Io`] where a file is in the way, [`StoreError::Denied`].
+    pub fn create_dirs(&self, dir: &Loc) -> Result<(), StoreError> {
+        if !self.abilities(dir).folders {
+            return Ok(());
+        }
+        match (self.create_dir(dir), dir.parent()) {
+            (Err(StoreError::NotFound { .. }), Some(above)) if above != *dir => {
+                self.create_dirs(&above)?;
+                self.create_dir(dir)
+            }
+            (made, _) => made,
+        }
+    }
+
     /// Removes a folder and everything in it; one that is not there is fine.
     ///
     /// # Errors
