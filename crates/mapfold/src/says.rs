@@ -15,16 +15,17 @@ use std::process::ExitCode;
 /// Logs to stderr: `RUST_LOG`, else warnings, more with `-v`.
 pub fn set_up_logging(verbose: u8, colour: bool) {
     use tracing_subscriber::EnvFilter;
-    /// What libraries tell of every connection, or of faults that we repair; and headers with signatures in them.
-    const QUIET: &str =
-        "hyper=info,hyper_util=info,h2=info,reqwest=info,rustls=info,object_store=info,hdfs_native=error";
-    let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
+    /// They tell of every connection, or of faults that we repair; and headers with signatures in them.
+    const TALKATIVE: [&str; 6] = ["hyper", "hyper_util", "h2", "reqwest", "rustls", "object_store"];
+    let but = |level: &str| TALKATIVE.map(|name| format!("{name}={level},")).concat() + "hdfs_native=error";
+    let (level, of_libraries) = [("warn", "warn"), ("info", "info"), ("debug", "info")][usize::from(verbose.min(2))];
     let asked = std::env::var("RUST_LOG").ok().filter(|text| !text.is_empty());
     let filter = asked.map(|text| {
-        let understood = EnvFilter::try_new(format!("{text},{QUIET}"));
+        let understood = EnvFilter::try_new(format!("{text},{}", but("info")));
         understood.inspect_err(|e| eprintln!("warning: RUST_LOG={text:?} is not understood ({e}): it is ignored"))
     });
-    let filter = filter.and_then(Result::ok).unwrap_or_else(|| EnvFilter::new(format!("{level},{QUIET}")));
+    let usual = || EnvFilter::new(format!("{level},{}", but(of_libraries)));
+    let filter = filter.and_then(Result::ok).unwrap_or_else(usual);
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colour);
     let _ = log.with_target(false).without_time().try_init();
 }

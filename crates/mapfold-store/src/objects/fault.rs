@@ -49,11 +49,11 @@ pub(super) fn may_pass(error: &Error) -> bool {
 }
 
 /// Whether asking again may help, and the client has not done so as often as it may: nothing came that the server meant
-/// as an answer.
+/// as an answer. Where no credentials are to be had, none will be a moment later.
 pub(super) fn is_open(error: &Error) -> bool {
     let text = chain(error);
     let may = number_after(&text, "max_retries: ").unwrap_or(u32::MAX);
-    may_pass(error) && of_server(&text).is_none() && retries(&text) < may
+    may_pass(error) && of_server(&text).is_none() && retries(&text) < may && !without_credentials(&text)
 }
 
 fn names_bucket(why: &str) -> bool {
@@ -134,4 +134,34 @@ fn of_server(text: &str) -> Option<String> {
 fn between<'a>(text: &'a str, start: &str, end: &str) -> Option<&'a str> {
     let rest = text.split_once(start)?.1;
     rest.split_once(end).map(|(found, _)| found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn generic(text: &str) -> Error {
+        Error::Generic { store: "S3", source: text.into() }
+    }
+
+    #[test]
+    fn what_is_asked_again() {
+        assert!(is_open(&generic("connection closed before message completed")));
+        let none = "Error performing PUT http://169.254.169.254/latest/api/token: error sending request";
+        assert!(!is_open(&generic(none)), "no credentials are to be had");
+        assert!(!is_open(&generic("<Code>SlowDown</Code><Message>later</Message>")), "the server has answered");
+        assert!(!is_open(&generic("after 3 retries, max_retries: 3")), "asked as often as it may be");
+    }
+
+    #[test]
+    fn a_bucket_that_is_missing() {
+        let loc = Loc::parse("s3://bucket/a/b").expect("a location");
+        let text = "<Code>NoSuchBucket</Code><Message>The specified bucket does not exist</Message>";
+        let missing = Error::NotFound { path: "a/b".into(), source: text.into() };
+        for error in [generic(text), missing] {
+            assert_eq!(fault(&loc, &error).to_string(), "s3://bucket: there is no such bucket");
+        }
+        let other = Error::NotFound { path: "a/b".into(), source: "404".into() };
+        assert!(matches!(fault(&loc, &other), StoreError::NotFound { loc } if loc == "s3://bucket/a/b"));
+    }
 }
