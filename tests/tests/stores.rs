@@ -106,6 +106,39 @@ fn a_folder_or_a_bucket_that_is_missing_is_named_with_what_to_do() {
 }
 
 #[test]
+fn a_profile_with_a_role_is_enough_for_a_job_and_its_members() {
+    let Some(s3) = part("s3") else { return };
+    let desk = Desk::new();
+    let (there, scene) = (s3.folder(), desk.scene(300));
+    with(&desk, &format!("cp -r scene300 {there}/in"), &s3.vars()).fine();
+    let (id, secret) = (s3.var("AWS_ACCESS_KEY_ID"), s3.var("AWS_SECRET_ACCESS_KEY"));
+    let keys = format!("[base]\naws_access_key_id = {id}\naws_secret_access_key = {secret}\n");
+    fs::write(desk.path("credentials"), keys).unwrap();
+    let role = "role_arn = arn:aws:iam::123456789012:role/analyst\nrole_session_name = night";
+    let config = format!(
+        "[profile analyst]\n{role}\nsource_profile = base\n[profile odd]\n{role}\nmfa_serial = 7\nsource_profile = base\n"
+    );
+    fs::write(desk.path("config"), config).unwrap();
+    let (credentials, config) = (desk.arg("credentials"), desk.arg("config"));
+    let mut vars = s3.vars();
+    vars.retain(|(name, _)| !["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].contains(name));
+    vars.extend([("AWS_SHARED_CREDENTIALS_FILE", credentials.as_str()), ("AWS_CONFIG_FILE", config.as_str())]);
+    let as_who = |profile| [vars.as_slice(), &[("AWS_PROFILE", profile)]].concat();
+
+    let far = scene.replace("scene300", &format!("{there}/in"));
+    desk.run(&format!("run ndvi {scene} --out one.tif")).fine();
+    let line = format!("run ndvi {far} --out {there}/ndvi.tif --mode pseudo --workers 2");
+    with(&desk, &line, &as_who("analyst")).fine();
+    with(&desk, &format!("cp {there}/ndvi.tif ndvi.tif"), &as_who("analyst")).fine();
+    assert!(desk.bytes("one.tif") == desk.bytes("ndvi.tif"), "other bytes");
+
+    let told = with(&desk, "config show --origin", &as_who("analyst")).fine().out;
+    assert!(told.contains("role/analyst") && told.contains("profile analyst") && !told.contains(secret), "{told}");
+    with(&desk, &format!("ls {there}"), &as_who("odd")).refused(3, &["mfa_serial", "aws configure export-credentials"]);
+    with(&desk, &format!("ls {there}"), &as_who("base")).fine();
+}
+
+#[test]
 fn copies_of_local_files_keep_their_rules() {
     let desk = Desk::new();
     tree(&desk);

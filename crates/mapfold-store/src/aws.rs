@@ -20,7 +20,7 @@ use crate::retry::{Fault, retrying};
 use crate::{Loc, Settings, StoreError, StoreOptions, Stores, redact};
 
 /// Kinds of refusals for being too many; nothing was done then.
-const TOO_MANY: [&str; 6] = [
+pub(crate) const TOO_MANY: [&str; 6] = [
     "Throttling",
     "ThrottlingException",
     "ThrottledException",
@@ -167,21 +167,37 @@ async fn attempt(
 
 /// The request with its signature.
 fn signed(call: &AwsCall, place: &Place, credential: &AwsCredential) -> Result<Call, StoreError> {
-    let wrong = |why: String| StoreError::BadUrl { loc: redact(&place.url), why };
-    let body = call.body.to_string().into_bytes();
-    let mut request = HttpRequest::new(HttpRequestBody::from(body.clone()));
-    *request.method_mut() = reqwest::Method::POST;
-    *request.uri_mut() = place.url.parse().map_err(|_| wrong("this is no URL of a server".into()))?;
     let headers = [("content-type", "application/x-amz-json-1.1"), ("x-amz-target", call.target.as_str())];
-    for (name, value) in headers {
-        let value = reqwest::header::HeaderValue::from_str(value).map_err(|e| wrong(e.to_string()))?;
-        request.headers_mut().insert(reqwest::header::HeaderName::from_static(name), value);
+    let body = call.body.to_string().into_bytes();
+    let Place { region, url } = place;
+    Unsigned { service: call.service, region, url, headers: &headers, body }.signed(credential)
+}
+
+/// A POST to a service, before it is signed.
+pub(crate) struct Unsigned<'a> {
+    pub(crate) service: &'a str,
+    pub(crate) region: &'a str,
+    pub(crate) url: &'a str,
+    pub(crate) headers: &'a [(&'static str, &'a str)],
+    pub(crate) body: Vec<u8>,
+}
+
+impl Unsigned<'_> {
+    pub(crate) fn signed(self, credential: &AwsCredential) -> Result<Call, StoreError> {
+        let wrong = |why: String| StoreError::BadUrl { loc: redact(self.url), why };
+        let mut request = HttpRequest::new(HttpRequestBody::from(self.body.clone()));
+        *request.method_mut() = reqwest::Method::POST;
+        *request.uri_mut() = self.url.parse().map_err(|_| wrong("this is no URL of a server".into()))?;
+        for (name, value) in self.headers {
+            let value = reqwest::header::HeaderValue::from_str(value).map_err(|e| wrong(e.to_string()))?;
+            request.headers_mut().insert(reqwest::header::HeaderName::from_static(name), value);
+        }
+        let signer = AwsAuthorizer::new(credential, self.service, self.region);
+        signer.try_authorize(&mut request, None).map_err(|e| wrong(redact(&e.to_string())))?;
+        let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
+        let headers = request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
+        Ok(Call { method: "POST", url: self.url.to_owned(), headers, body: self.body.into() })
     }
-    let signer = AwsAuthorizer::new(credential, call.service, &place.region);
-    signer.try_authorize(&mut request, None).map_err(|e| wrong(redact(&e.to_string())))?;
-    let text = |value: &reqwest::header::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
-    let headers = request.headers().iter().map(|(name, value)| (name.as_str().to_owned(), text(value))).collect();
-    Ok(Call { method: "POST", url: place.url.clone(), headers, body: body.into() })
 }
 
 /// What an answer means for whether to ask again.
@@ -211,7 +227,7 @@ fn judged(call: &AwsCall, answer: &Answer, credential: &AwsCredential) -> Result
 }
 
 /// A server's words as people may see them: a refused signature is explained with the whole request, its token included.
-fn shown(words: &str, credential: &AwsCredential) -> String {
+pub(crate) fn shown(words: &str, credential: &AwsCredential) -> String {
     let mut line = redact(words.lines().next().unwrap_or_default());
     let secrets = [Some(&credential.secret_key), credential.token.as_ref(), Some(&credential.key_id)];
     for secret in secrets.into_iter().flatten().filter(|secret| secret.len() >= SHORTEST_SECRET) {

@@ -90,6 +90,30 @@ fn a_wrong_key_is_denied_and_not_told() {
     }
 }
 
+/// The server gives credentials for a role by itself. One that may only read cannot write, though the keys that take it
+/// can: so it is the role's credentials that are used.
+#[test]
+fn a_role_is_taken_and_can_do_what_it_may() {
+    const POLICY: &str = r#"{"Version": "2012-10-17", "Statement":
+        [{"Effect": "Allow", "Action": ["s3:GetObject"], "Resource": ["arn:aws:s3:::*"]}]}"#;
+    let Some(part) = part("s3") else { return };
+    let direct = stores(&part);
+    let loc = folder(&direct, &part).join("x");
+    let role = |more: &[(&str, &str)]| {
+        let plain = settings(&part).with("aws_role_arn", "arn:aws:iam::123456789012:role/reader", "test").unwrap();
+        stores_with(more.iter().fold(plain, |all, (name, value)| all.with(name, value, "test").unwrap()))
+    };
+    role(&[]).put(&loc, "1".into()).unwrap();
+    let reader = role(&[("aws_role_policy", POLICY), ("aws_role_duration_seconds", "15m")]);
+    assert_eq!(reader.get(&loc).unwrap(), "1");
+    let error = reader.put(&loc, "2".into()).unwrap_err();
+    assert!(matches!(error, StoreError::Denied { .. }), "{error:?}");
+    let error = role(&[("aws_secret_access_key", "not-the-secret-of-it")]).get(&loc).unwrap_err();
+    assert!(matches!(error, StoreError::Denied { .. }), "{error:?}");
+    assert!(error.to_string().contains("the role cannot be taken") && error.remedy().is_some(), "{error}");
+    assert_eq!(direct.get(&loc).unwrap(), "1");
+}
+
 #[test]
 fn a_missing_bucket_is_named() {
     for (name, other) in

@@ -15,6 +15,7 @@ use object_store::{BackoffConfig, ClientOptions, ObjectStore, RetryConfig};
 
 use super::Bucket;
 use super::refusals::Connector;
+use super::role::{Role, RoleProvider};
 use crate::settings::is_yes;
 use crate::{Loc, Scheme, Settings, StoreError, StoreOptions};
 
@@ -137,6 +138,7 @@ fn s3(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, St
         builder = builder.with_endpoint(endpoint);
     }
     let builder = encrypted(builder, settings, bucket)?;
+    let builder = in_role(builder, Role::of(settings, &of)?, options)?;
     let store = Arc::new(builder.build().map_err(text)?);
     let foreign = endpoint.is_some_and(|url| !url.contains(".amazonaws.com"));
     Ok(Made { store: store.clone(), parts: store.clone(), signer: Some(store), foreign })
@@ -156,18 +158,26 @@ pub(crate) fn aws_credentials(
     for name in AWS_CREDENTIALS {
         builder = with(builder, name, settings.get(name))?;
     }
+    let builder = in_role(builder, Role::of(settings, &|name| settings.get(name))?, options)?;
     Ok(builder.build().map_err(text)?.credentials().clone())
+}
+
+/// The same with the credentials of a role, for which those of the builder are exchanged.
+fn in_role(builder: AmazonS3Builder, role: Option<Role>, options: &StoreOptions) -> Result<AmazonS3Builder, String> {
+    let Some(role) = role else { return Ok(builder) };
+    let own = builder.clone().build().map_err(text)?.credentials().clone();
+    Ok(builder.with_credentials(Arc::new(RoleProvider::new(role, own, options.clone()))))
 }
 
 /// Ways to credentials that AWS's own tools have and this program has not: said, not ignored.
 fn without_what_we_lack(settings: &Settings) -> Result<(), String> {
-    if settings.get("aws_access_key_id").is_some() && settings.get("aws_source_profile").is_none() {
+    if settings.get("aws_access_key_id").is_some() && settings.get("aws_mfa_serial").is_none() {
         return Ok(());
     }
     let lacking = [
         ("aws_credential_process", "credential_process"),
         ("aws_sso", "single sign-on"),
-        ("aws_source_profile", "a role taken with the keys of another profile"),
+        ("aws_mfa_serial", "a role that wants a code of a device (mfa_serial)"),
     ];
     match lacking.into_iter().find(|(name, _)| settings.get(name).is_some()) {
         Some((_, what)) => Err(format!(
@@ -179,7 +189,7 @@ fn without_what_we_lack(settings: &Settings) -> Result<(), String> {
 }
 
 /// GDAL and Hadoop write an endpoint without scheme.
-fn with_scheme(endpoint: &str, settings: &Settings) -> String {
+pub(super) fn with_scheme(endpoint: &str, settings: &Settings) -> String {
     let no_tls = settings.get("aws_https").is_some_and(|value| !is_yes(value));
     match endpoint.contains("://") {
         true => endpoint.trim_end_matches('/').to_owned(),

@@ -5,6 +5,7 @@
 
 use object_store::Error;
 
+use super::role::REFUSED;
 use crate::{Loc, StoreError, redact};
 
 /// The error for a refusal at `loc`.
@@ -18,7 +19,7 @@ pub(crate) fn fault(loc: &Loc, error: &Error) -> StoreError {
         Error::PermissionDenied { .. } | Error::Unauthenticated { .. } => StoreError::Denied { loc: text, why },
         Error::NotSupported { .. } | Error::NotImplemented { .. } => StoreError::Unsupported { loc: text, what: why },
         Error::InvalidPath { .. } => StoreError::BadUrl { loc: text, why },
-        _ if is_refused(&why) => StoreError::Denied { loc: text, why },
+        _ if is_refused(&why) || why.contains(REFUSED) => StoreError::Denied { loc: text, why },
         _ if is_elsewhere(&why) => StoreError::Settings {
             loc: loc.root().to_string(),
             why: "the bucket is in another region than aws_region says; set AWS_REGION to that of the bucket".into(),
@@ -53,7 +54,8 @@ pub(super) fn may_pass(error: &Error) -> bool {
 pub(super) fn is_open(error: &Error) -> bool {
     let text = chain(error);
     let may = number_after(&text, "max_retries: ").unwrap_or(u32::MAX);
-    may_pass(error) && of_server(&text).is_none() && retries(&text) < may && !without_credentials(&text)
+    let hopeless = without_credentials(&text) || text.contains(REFUSED);
+    may_pass(error) && of_server(&text).is_none() && retries(&text) < may && !hopeless
 }
 
 fn names_bucket(why: &str) -> bool {

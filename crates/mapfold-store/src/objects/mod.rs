@@ -10,6 +10,7 @@ mod copy;
 mod fault;
 mod publish;
 mod refusals;
+mod role;
 mod upload;
 
 use std::collections::HashMap;

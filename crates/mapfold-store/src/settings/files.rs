@@ -59,7 +59,8 @@ fn flatten(path: &Path, above: &str, table: &toml::Table, out: &mut Pairs) -> Re
     Ok(())
 }
 
-/// What one profile of `~/.aws` says, under our names; `None` when neither file has it.
+/// What one profile of `~/.aws` says, under our names; `None` when neither file has it. A role is not looked into: that
+/// is [`super::role`]'s.
 pub(crate) fn aws_profile(credentials: &Path, config: &Path, profile: &str) -> Result<Option<Pairs>, StoreError> {
     let section = if profile == "default" { "default".to_owned() } else { format!("profile {profile}") };
     let keys = ini_section(credentials, profile)?;
@@ -88,7 +89,11 @@ fn of_profile(name: &str) -> Option<&'static str> {
         "endpoint_url" => "aws_endpoint",
         "role_arn" => "aws_role_arn",
         "role_session_name" => "aws_role_session_name",
+        "external_id" => "aws_role_external_id",
+        "duration_seconds" => "aws_role_duration_seconds",
         "web_identity_token_file" => "aws_web_identity_token_file",
+        "credential_source" => "aws_credential_source",
+        "mfa_serial" => "aws_mfa_serial",
         "source_profile" => "aws_source_profile",
         "credential_process" => "aws_credential_process",
         "sso_session" | "sso_start_url" => "aws_sso",

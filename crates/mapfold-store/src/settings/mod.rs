@@ -10,6 +10,7 @@
 
 mod files;
 mod keys;
+mod role;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -290,7 +291,8 @@ impl Settings {
         let origin = format!("profile {profile} of {}", config.parent().unwrap_or(&home).display());
         match files::aws_profile(&credentials, &config, profile)? {
             Some(pairs) => {
-                let layer = pairs
+                let of_other = |name: &str| files::aws_profile(&credentials, &config, name);
+                let layer = role::settled((profile, pairs), &of_other, self.0.contains_key(TOGETHER[0]))?
                     .into_iter()
                     .map(|(name, value)| (name, Setting { value: Secret::new(value), origin: origin.as_str().into() }));
                 self.weaker(Settings(layer.collect()));
@@ -312,6 +314,7 @@ impl Settings {
     fn weaker_hadoop_of(&mut self, folder: &Path) -> Result<(), StoreError> {
         for (path, mut pairs) in files::hadoop(folder)?.into_iter().rev() {
             files::substitute(&mut pairs);
+            role::of_hadoop(&mut pairs);
             self.weaker_pairs(&pairs, &path.display().to_string(), false)?;
         }
         Ok(())
@@ -351,5 +354,6 @@ fn of_environment() -> Result<Settings, StoreError> {
             layer.0.entry(key.name.to_owned()).or_insert(setting);
         }
     }
+    role::of_variables(&mut layer);
     Ok(layer)
 }
