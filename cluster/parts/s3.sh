@@ -4,6 +4,7 @@
 minio_version=v0.0.0-20260212201848-7aac2a2c5b7c
 minio="$cache/minio-$minio_version/minio"
 s3_bucket=mapfold
+s3_key=mapfold # its only key of SSE-KMS
 
 part_names() { echo minio; }
 
@@ -28,6 +29,7 @@ part_prepare() { mkdir -p "$HOME_OF_PART/data/$s3_bucket"; } # a folder there is
 
 part_start() {
     MINIO_ROOT_USER="$(secret user)" MINIO_ROOT_PASSWORD="$(secret password)" \
+        MINIO_KMS_SECRET_KEY="$s3_key:$(secret kms | tr -d '\n' | base64 -w0)" \
         MINIO_UPDATE=off MINIO_CALLHOME_ENABLE=off MINIO_BROWSER=off \
         spawn minio "$minio" server --quiet --address "127.0.0.1:$(port 40)" "$HOME_OF_PART/data"
 }

@@ -138,6 +138,34 @@ fn a_profile_with_a_role_is_enough_for_a_job_and_its_members() {
     with(&desk, &format!("ls {there}"), &as_who("base")).fine();
 }
 
+/// The server's own key management: parts of uploads that are encrypted so have names that say nothing of their bytes.
+#[test]
+fn what_is_written_is_encrypted_by_the_key_that_is_named() {
+    let Some(s3) = part("s3") else { return };
+    let desk = Desk::new();
+    tree(&desk);
+    let (there, scene) = (s3.folder(), desk.scene(2500));
+    let key = [("AWS_SERVER_SIDE_ENCRYPTION", "aws:kms"), ("AWS_SSE_KMS_KEY_ID", "mapfold")];
+    let vars = [s3.vars(), key.to_vec()].concat();
+    let ndvi = |out: &str| format!("run ndvi {scene} --out {out} --tile 1024 --blocksize 256 --compress none");
+    with(&desk, &format!("cp -r tree {there}/tree"), &vars).fine();
+    with(&desk, &(ndvi(&format!("{there}/ndvi.tif")) + " --mode pseudo --workers 2"), &vars).fine();
+    desk.run(&ndvi("one.tif")).fine();
+    with(&desk, &format!("cp {there}/ndvi.tif ndvi.tif"), &s3.vars()).fine();
+    assert!(desk.bytes("one.tif") == desk.bytes("ndvi.tif"), "other bytes");
+    with(&desk, &format!("cp -r {there}/tree back"), &s3.vars()).fine();
+    same_trees(&desk, "tree", "back");
+    for name in ["tree/one.txt", "tree/big.bin", "ndvi.tif"] {
+        let path = there.replacen("s3:/", s3.var("AWS_ENDPOINT_URL"), 1);
+        let user = format!("{}:{}", s3.var("AWS_ACCESS_KEY_ID"), s3.var("AWS_SECRET_ACCESS_KEY"));
+        let asked = ["-sI", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", &user, &format!("{path}/{name}")];
+        let head = desk.command("curl").args(asked).output().unwrap().stdout;
+        let head = String::from_utf8_lossy(&head).to_lowercase();
+        assert!(head.contains("x-amz-server-side-encryption: aws:kms"), "{name}: {head}");
+    }
+    with(&desk, &format!("cp tree/one.txt {there}/x -D aws_sse_kms_key_id=nobodys"), &vars).refused(3, &[]);
+}
+
 #[test]
 fn copies_of_local_files_keep_their_rules() {
     let desk = Desk::new();

@@ -211,11 +211,11 @@ fn encrypted(builder: AmazonS3Builder, settings: &Settings, bucket: &str) -> Res
     let kind = match of("aws_server_side_encryption") {
         None => return Ok(builder),
         Some("SSE-S3" | "AES256") => "AES256",
-        Some("SSE-KMS" | "aws:kms" | "sse:kms") => "sse:kms",
-        Some("DSSE-KMS" | "aws:kms:dsse" | "sse:kms:dsse") => "sse:kms:dsse",
+        Some("SSE-KMS" | "aws:kms" | "sse:kms") => "aws:kms",
+        Some("DSSE-KMS" | "aws:kms:dsse" | "sse:kms:dsse") => "aws:kms:dsse",
         Some("SSE-C" | "sse-c") => "sse-c",
         Some(other) => {
-            return Err(format!("aws_server_side_encryption is AES256, sse:kms, sse:kms:dsse or sse-c, not {other:?}"));
+            return Err(format!("aws_server_side_encryption is AES256, aws:kms, aws:kms:dsse or sse-c, not {other:?}"));
         }
     };
     let mut builder = with(builder, "aws_server_side_encryption", Some(kind))?;
@@ -344,5 +344,92 @@ impl Connection {
         let usual = |account: &String| format!("{protocol}://{account}.blob.{suffix}");
         read.endpoint = read.endpoint.or_else(|| read.account.as_ref().map(usual));
         Ok(read)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::double::server_by;
+    use super::*;
+    use crate::Stores;
+    use std::time::Duration;
+
+    const KEYS: [(&str, &str); 2] = [("aws_access_key_id", "AKIA"), ("aws_secret_access_key", "secret")];
+
+    fn stores(settings: &[(&str, &str)]) -> Stores {
+        let all = settings.iter().fold(Settings::none(), |all, (n, v)| all.with(n, v, "test").unwrap());
+        let http_backoff = Duration::from_millis(1);
+        Stores::with_options(StoreOptions { settings: Some(Arc::new(all)), http_backoff, ..StoreOptions::default() })
+    }
+
+    /// What the server was asked when an object is read and written.
+    fn asked(settings: &[(&str, &str)]) -> Vec<String> {
+        let empty = "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>";
+        let (url, asked) = server_by(move |question| match question.contains("list-type=2") {
+            true => (200, empty.into()),
+            false => (403, String::new()),
+        });
+        let stores = stores(&[&KEYS, settings, &[("aws_endpoint", &url)]].concat());
+        let loc = Loc::parse("s3://bucket/key").unwrap();
+        stores.get(&loc).unwrap_err();
+        let error = stores.put(&loc, "x".into()).unwrap_err();
+        assert!(error.to_string().contains("403"), "{error}");
+        asked.try_iter().map(|text| text.to_lowercase()).collect()
+    }
+
+    /// The client has names and values of its own: none of ours may be strange to it.
+    #[test]
+    fn each_setting_is_understood_by_the_client() {
+        let built = |loc: &str, lines: &[(&str, &str)]| {
+            let all = lines.iter().fold(Settings::none(), |all, (n, v)| all.with(n, v, "test").unwrap());
+            bucket(&Loc::parse(loc).unwrap(), &all, &StoreOptions::default()).map(drop).map_err(|e| e.to_string())
+        };
+        let sse_c = ("aws_sse_customer_key_base64", "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=");
+        for kind in
+            ["AES256", "SSE-S3", "aws:kms", "sse:kms", "SSE-KMS", "aws:kms:dsse", "sse:kms:dsse", "sse-c", "SSE-C"]
+        {
+            let lines = [("aws_server_side_encryption", kind), sse_c, ("aws_sse_bucket_key_enabled", "true")];
+            assert_eq!(built("s3://box--use1-az4--x-s3/x", &lines), Ok(()), "{kind}");
+        }
+        assert!(built("s3://box--use1-az4--x-s3/x", &[("aws_server_side_encryption", "rot13")]).is_err());
+        let of_aws = AWS_CREDENTIALS.into_iter().chain(S3_PLAIN).map(|name| ("s3://box--use1-az4--x-s3/x", name));
+        let of_azure = AZURE_PLAIN.into_iter().map(|name| ("az://box/x", name));
+        for (loc, name) in of_aws.chain(of_azure) {
+            let value = match name {
+                "aws_checksum_algorithm" => "SHA256",
+                "aws_conditional_put" => "etag",
+                "azure_storage_account_key" => "c2VjcmV0",
+                "azure_storage_sas_token" => "sv=2020&sig=c2VjcmV0",
+                _ => "true",
+            };
+            let with_keys = [KEYS[0], KEYS[1], ("azure_storage_account_name", "account"), (name, value)];
+            assert_eq!(built(loc, &with_keys), Ok(()), "{name}");
+        }
+    }
+
+    #[test]
+    fn requests_say_who_pays() {
+        for settings in [[("AWS_REQUEST_PAYER", "requester")], [("fs.s3a.requester.pays.enabled", "true")]] {
+            let asked = asked(&settings);
+            assert!(
+                asked.len() >= 2 && asked.iter().all(|r| r.contains("x-amz-request-payer: requester")),
+                "{asked:?}"
+            );
+        }
+        assert!(asked(&[]).iter().all(|request| !request.contains("payer")));
+    }
+
+    #[test]
+    fn objects_are_encrypted_as_the_settings_want_it() {
+        let of_aws = [("AWS_SERVER_SIDE_ENCRYPTION", "aws:kms"), ("AWS_SSE_KMS_KEY_ID", "the-key")];
+        let of_hadoop = [("fs.s3a.encryption.algorithm", "SSE-KMS"), ("fs.s3a.encryption.key", "the-key")];
+        for settings in [of_aws, of_hadoop] {
+            let asked = asked(&settings);
+            let put = asked.iter().find(|request| request.starts_with("put /bucket/"));
+            let put = put.unwrap_or_else(|| panic!("{asked:?}"));
+            assert!(put.contains("x-amz-server-side-encryption: aws:kms\r\n"), "{put}");
+            assert!(put.contains("x-amz-server-side-encryption-aws-kms-key-id: the-key"), "{put}");
+        }
     }
 }

@@ -7,6 +7,8 @@
 
 mod build;
 mod copy;
+#[cfg(test)]
+mod double;
 mod fault;
 mod publish;
 mod refusals;

@@ -222,49 +222,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use crate::Stores;
+    use crate::objects::double::{granted, server};
     use object_store::StaticCredentialProvider;
-    use std::io::{Read, Write};
-    use std::net::TcpListener;
-
-    /// Answers each request with the next of these, the last one again and again; gives what was asked.
-    fn server(answers: Vec<(u16, String)>) -> (String, std::sync::mpsc::Receiver<String>) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let (asked, questions) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            for (n, line) in listener.incoming().flatten().enumerate() {
-                let (mut line, mut text) = (line, Vec::new());
-                let mut piece = [0; 4096];
-                while !String::from_utf8_lossy(&text).contains("RoleSessionName") {
-                    match line.read(&mut piece) {
-                        Ok(n @ 1..) => text.extend_from_slice(&piece[..n]),
-                        _ => break,
-                    }
-                }
-                let _ = asked.send(String::from_utf8_lossy(&text).into_owned());
-                let (status, body) = &answers[n.min(answers.len() - 1)];
-                let head =
-                    format!("HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
-                let _ = line.write_all((head + body).as_bytes());
-            }
-        });
-        (url, questions)
-    }
-
-    fn granted(key: &str, seconds: i64) -> (u16, String) {
-        let until =
-            chrono::DateTime::<chrono::Utc>::from(SystemTime::now() + Duration::from_secs(seconds as u64)).to_rfc3339();
-        let fields = format!(
-            "<AccessKeyId>{key}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey>\
-             <SessionToken>token</SessionToken><Expiration>{until}</Expiration>"
-        );
-        (
-            200,
-            format!(
-                "<AssumeRoleResponse xmlns=\"https://sts/\"><R><Credentials>{fields}</Credentials></R></AssumeRoleResponse>"
-            ),
-        )
-    }
 
     fn refusal(status: u16, code: &str) -> (u16, String) {
         (status, format!("<ErrorResponse><Error><Code>{code}</Code><Message>not so</Message></Error></ErrorResponse>"))

@@ -57,7 +57,7 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "aws_server_side_encryption",
         &["AWS_SERVER_SIDE_ENCRYPTION", "fs.s3a.encryption.algorithm"],
-        "S3: AES256, sse:kms, sse:kms:dsse or sse-c",
+        "S3: AES256, aws:kms, aws:kms:dsse or sse-c",
     ),
     key("aws_sse_kms_key_id", &["AWS_SSE_KMS_KEY_ID", "fs.s3a.encryption.key"], "S3: key of SSE-KMS"),
     key("aws_sse_bucket_key_enabled", &["AWS_SSE_BUCKET_KEY_ENABLED"], "S3: use the bucket's key"),
