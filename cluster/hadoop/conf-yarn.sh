@@ -1,6 +1,21 @@
 # Sourced by hadoop.sh: the configuration of YARN and MapReduce. A NodeManager that is silent for 15 s counts as dead.
 
-properties "$conf/yarn-site.xml" <<END
+# With MAPFOLD_PARTS_LABEL nodes can have that label (`yarn rmadmin`), and the queue may use those that do.
+labels_of() {
+    [ -n "${MAPFOLD_PARTS_LABEL:-}" ] || return 0
+    local queue
+    for queue in root root.default; do
+        echo "yarn.scheduler.capacity.$queue.accessible-node-labels $MAPFOLD_PARTS_LABEL"
+        echo "yarn.scheduler.capacity.$queue.accessible-node-labels.$MAPFOLD_PARTS_LABEL.capacity 100"
+    done
+}
+
+{
+    [ -z "${MAPFOLD_PARTS_LABEL:-}" ] || cat <<END
+yarn.node-labels.enabled true
+yarn.node-labels.fs-store.root-dir file://$HOME_OF_PART/data/labels
+END
+    cat <<END
 yarn.resourcemanager.hostname $hadoop_host
 yarn.resourcemanager.bind-host $hadoop_host
 yarn.resourcemanager.address $hadoop_host:$(port 20)
@@ -27,6 +42,7 @@ yarn.nodemanager.remote-app-log-dir /logs
 yarn.application.classpath $(hadoop_classes yarn)
 yarn.webapp.api-service.enable false
 END
+} | properties "$conf/yarn-site.xml"
 
 properties "$conf/mapred-site.xml" <<END
 mapreduce.framework.name yarn
@@ -40,10 +56,13 @@ mapreduce.reduce.memory.mb 1024
 mapreduce.reduce.java.opts -Xmx768m
 END
 
-properties "$conf/capacity-scheduler.xml" <<END
+{
+    labels_of
+    cat <<END
 yarn.scheduler.capacity.root.queues default
 yarn.scheduler.capacity.root.default.capacity 100
 yarn.scheduler.capacity.maximum-am-resource-percent 0.5
 yarn.scheduler.capacity.node-locality-delay 4
 yarn.scheduler.capacity.resource-calculator org.apache.hadoop.yarn.util.resource.DominantResourceCalculator
 END
+} | properties "$conf/capacity-scheduler.xml"

@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 use mapfold_tests::desk::{Running, lives, signal, wait_for, wait_until};
-use mapfold_tests::parts::{Part, own_part, part};
+use mapfold_tests::parts::{Part, own_part, own_part_with, part};
 use mapfold_tests::{Desk, Ran, checkout, mapfold, skipped};
 use std::path::Path;
 use std::process::Command;
@@ -120,6 +120,52 @@ fn a_job_takes_as_many_members_as_the_cluster_has_room_for() {
     assert!((1..=4).contains(&members), "{done}");
     desk.run(&line.replace("out.tif", "here.tif")).fine();
     assert!(desk.bytes("out.tif") == desk.bytes("here.tif"), "bytes differ");
+}
+
+/// What the ResourceManager says of an application.
+fn told_of(cluster: &Part, application: &str) -> serde_json::Value {
+    let page = format!("{}/ws/v1/cluster/apps/{application}", cluster.var("MAPFOLD_PART_YARN"));
+    serde_json::from_str::<serde_json::Value>(&page_of(&page)).unwrap()["app"].take()
+}
+
+/// A page, as a browser gets it: redirects are followed.
+fn page_of(url: &str) -> String {
+    let got = Command::new("curl").args(["-sSL", "--max-time", "20", url]).output().unwrap();
+    assert!(got.status.success(), "{url}: {}", String::from_utf8_lossy(&got.stderr));
+    String::from_utf8_lossy(&got.stdout).into_owned()
+}
+
+#[test]
+fn the_page_of_the_application_is_the_jobs_own() {
+    let Some(cluster) = part("yarn") else { return };
+    let desk = Desk::new();
+    let mut running = start(&desk, &cluster, &(slow_ndvi(&desk) + " --mode cluster --target yarn --threads 1"));
+    let application = submitted(&desk);
+    let page = wait_for("the job's page, through the cluster's proxy", || {
+        assert!(!running.ended(), "over before its page was seen");
+        let url = told_of(&cluster, &application)["trackingUrl"].as_str()?.to_owned();
+        Some(page_of(&url)).filter(|page| url.contains("/proxy/") && page.contains("\"stages\""))
+    });
+    assert!(page.contains("ndvi"), "{page}");
+    running.wait().fine();
+}
+
+#[test]
+fn the_coordinator_is_where_the_label_of_steady_nodes_is() {
+    let Some(cluster) = own_part_with("yarn", &[("MAPFOLD_PARTS_LABEL", "ON_DEMAND")]) else { return };
+    let admin = |words: &[&str]| cluster.hadoop("yarn", &[&["rmadmin"], words].concat());
+    admin(&["-addToClusterNodeLabels", "ON_DEMAND(exclusive=false)"]);
+    let desk = Desk::new();
+    let scene = scene(&desk, 256);
+    for (n, node) in ["127.0.0.3", "127.0.0.2"].into_iter().enumerate() {
+        admin(&["-replaceLabelsOnNode", &format!("{node}=ON_DEMAND")]);
+        let out = desk.arg(&format!("{n}.tif"));
+        let done = run(&desk, &cluster, &format!("run ndvi {scene} --out {out} {SMALL} --workers 1")).fine();
+        let told = told_of(&cluster, &application(&done.err));
+        assert_eq!(told["amNodeLabelExpression"], "ON_DEMAND", "{told}");
+        assert!(told["amHostHttpAddress"].as_str().unwrap().starts_with(node), "{told}");
+        admin(&["-replaceLabelsOnNode", &format!("{node}=")]);
+    }
 }
 
 #[test]

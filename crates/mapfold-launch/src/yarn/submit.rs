@@ -163,7 +163,7 @@ impl Submission {
             context["queue"] = json!(queue);
         }
         if let Some(label) = label.filter(|l| l != "none") {
-            context["am-node-label-expression"] = json!(label);
+            context["am-container-node-label-expression"] = json!(label);
         }
         context
     }
@@ -249,6 +249,8 @@ mod tests {
         assert_eq!(named(&["TASK", "CORE"]).as_deref(), Some("CORE"));
         assert_eq!(named(&["gpu"]), None);
         let context = submission().context("application_1_1", &json!({}), Some("none".into()));
-        assert!(context.get("am-node-label-expression").is_none() && context.get("queue").is_none());
+        assert!(context.get("am-container-node-label-expression").is_none() && context.get("queue").is_none());
+        let context = submission().context("application_1_1", &json!({}), Some("CORE".into()));
+        assert_eq!(context["am-container-node-label-expression"], "CORE");
     }
 }
