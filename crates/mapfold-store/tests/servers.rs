@@ -114,6 +114,49 @@ fn a_role_is_taken_and_can_do_what_it_may() {
     assert_eq!(direct.get(&loc).unwrap(), "1");
 }
 
+/// The settings of other tools are enough, each alone: to write an object here and read it there.
+#[test]
+fn settings_of_other_tools_are_understood() {
+    let made = |lines: &[(&str, &str)]| {
+        stores_with(lines.iter().fold(Settings::none(), |all, (n, v)| all.with(n, v, "test").unwrap()))
+    };
+    if let Some(part) = part("s3") {
+        let (id, secret, url) = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", part.var("AWS_ENDPOINT_URL"));
+        let (host, keys) = (url.trim_start_matches("http://"), [(id, part.var(id)), (secret, part.var(secret))]);
+        let gdal = [("AWS_S3_ENDPOINT", host), ("AWS_HTTPS", "NO"), ("AWS_VIRTUAL_HOSTING", "FALSE")];
+        let hadoop = [
+            ("fs.s3a.access.key", part.var(id)),
+            ("fs.s3a.secret.key", part.var(secret)),
+            ("fs.s3a.endpoint", host),
+            ("fs.s3a.connection.ssl.enabled", "false"),
+            ("fs.s3a.path.style.access", "true"),
+        ];
+        let of_bucket: Vec<(String, &str)> = hadoop
+            .iter()
+            .map(|(name, value)| (name.replacen("fs.s3a.", "fs.s3a.bucket.mapfold.", 1), *value))
+            .collect();
+        let of_bucket: Vec<(&str, &str)> = of_bucket.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        let folder = folder(&stores(&part), &part);
+        for lines in [[&keys[..], &gdal].concat(), hadoop.to_vec(), of_bucket] {
+            let loc = folder.join(lines[0].0);
+            made(&lines).put(&loc, "1".into()).unwrap();
+            assert_eq!(stores(&part).get(&loc).unwrap(), "1");
+        }
+    }
+    let Some(part) = part("azure") else { return };
+    let account = part.var("AZURE_STORAGE_ACCOUNT_NAME");
+    let (key, url) = (part.var("AZURE_STORAGE_ACCOUNT_KEY"), part.var("AZURE_STORAGE_ENDPOINT"));
+    let folder = folder(&stores(&part), &part);
+    let text = format!("DefaultEndpointsProtocol=http;AccountName={account};AccountKey={key};BlobEndpoint={url};");
+    let connected = made(&[("AZURE_STORAGE_CONNECTION_STRING", &text)]);
+    connected.put(&folder.join("x"), "1".into()).unwrap();
+    assert_eq!(stores(&part).get(&folder.join("x")).unwrap(), "1");
+    let host = format!("{account}.dfs.core.windows.net");
+    let of_hadoop = made(&[(&format!("fs.azure.account.key.{host}"), key), ("AZURE_STORAGE_ENDPOINT", url)]);
+    let spelt = folder.to_string().replacen("az://mapfold/", &format!("abfss://mapfold@{host}/"), 1);
+    assert_eq!(of_hadoop.get(&Loc::parse(&spelt).unwrap().join("x")).unwrap(), "1");
+}
+
 #[test]
 fn a_missing_bucket_is_named() {
     for (name, other) in

@@ -115,7 +115,7 @@ fn s3(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, St
     let bucket = bucket_name(loc);
     let of = |name: &str| settings.of_bucket(name, bucket);
     without_what_we_lack(settings)?;
-    let endpoint = of("aws_endpoint").map(|text| with_scheme(text, settings));
+    let endpoint = of("aws_endpoint").map(|text| with_scheme(text, &of));
     let http = endpoint.as_deref().is_some_and(|url| url.starts_with("http://"));
     if http && of("aws_allow_http").is_some_and(|value| !is_yes(value)) {
         return Err("aws_endpoint is http:// and aws_allow_http says no".into());
@@ -138,7 +138,7 @@ fn s3(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, St
         builder = builder.with_endpoint(endpoint);
     }
     let builder = encrypted(builder, settings, bucket)?;
-    let builder = in_role(builder, Role::of(settings, &of)?, options)?;
+    let builder = in_role(builder, Role::of(&of)?, options)?;
     let store = Arc::new(builder.build().map_err(text)?);
     let foreign = endpoint.is_some_and(|url| !url.contains(".amazonaws.com"));
     Ok(Made { store: store.clone(), parts: store.clone(), signer: Some(store), foreign })
@@ -158,7 +158,7 @@ pub(crate) fn aws_credentials(
     for name in AWS_CREDENTIALS {
         builder = with(builder, name, settings.get(name))?;
     }
-    let builder = in_role(builder, Role::of(settings, &|name| settings.get(name))?, options)?;
+    let builder = in_role(builder, Role::of(&|name| settings.get(name))?, options)?;
     Ok(builder.build().map_err(text)?.credentials().clone())
 }
 
@@ -189,8 +189,8 @@ fn without_what_we_lack(settings: &Settings) -> Result<(), String> {
 }
 
 /// GDAL and Hadoop write an endpoint without scheme.
-pub(super) fn with_scheme(endpoint: &str, settings: &Settings) -> String {
-    let no_tls = settings.get("aws_https").is_some_and(|value| !is_yes(value));
+pub(super) fn with_scheme<'s>(endpoint: &str, of: &dyn Fn(&str) -> Option<&'s str>) -> String {
+    let no_tls = of("aws_https").is_some_and(|value| !is_yes(value));
     match endpoint.contains("://") {
         true => endpoint.trim_end_matches('/').to_owned(),
         false if no_tls => format!("http://{endpoint}"),

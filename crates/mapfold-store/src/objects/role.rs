@@ -17,7 +17,7 @@ use crate::aws::{TOO_MANY, Unsigned, shown};
 use crate::calls::{Answer, Unanswered, answer};
 use crate::counters::Counters;
 use crate::retry::{Fault, retrying};
-use crate::{Loc, Settings, StoreError, StoreOptions};
+use crate::{Loc, StoreError, StoreOptions};
 
 /// What every refusal of a role says; asking again would give the same answer.
 pub(super) const REFUSED: &str = "the role cannot be taken";
@@ -44,7 +44,7 @@ impl Role {
     ///
     /// # Errors
     /// What is wrong with a setting.
-    pub(super) fn of<'s>(settings: &'s Settings, of: &dyn Fn(&str) -> Option<&'s str>) -> Result<Option<Role>, String> {
+    pub(super) fn of<'s>(of: &dyn Fn(&str) -> Option<&'s str>) -> Result<Option<Role>, String> {
         let Some(arn) = of("aws_role_arn").filter(|_| of("aws_web_identity_token_file").is_none()) else {
             return Ok(None);
         };
@@ -61,7 +61,7 @@ impl Role {
             seconds: of("aws_role_duration_seconds").map(seconds).transpose()?,
             external_id: own("aws_role_external_id"),
             policy: own("aws_role_policy"),
-            url: address(settings, &region, of),
+            url: address(&region, of),
             region,
         }))
     }
@@ -84,11 +84,11 @@ impl Role {
 }
 
 /// Where roles are taken: where the settings say, else at a server of its own kind, else at Amazon's.
-fn address<'s>(settings: &'s Settings, region: &str, of: &dyn Fn(&str) -> Option<&'s str>) -> String {
+fn address<'s>(region: &str, of: &dyn Fn(&str) -> Option<&'s str>) -> String {
     let foreign = || of("aws_endpoint").filter(|url| !url.contains("amazonaws.com"));
     let china = if region.starts_with("cn-") { ".cn" } else { "" };
     match of("aws_endpoint_url_sts").or_else(foreign) {
-        Some(url) => format!("{}/", super::build::with_scheme(url, settings)),
+        Some(url) => format!("{}/", super::build::with_scheme(url, of)),
         None => format!("https://sts.{region}.amazonaws.com{china}/"),
     }
 }
@@ -221,7 +221,7 @@ impl CredentialProvider for RoleProvider {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::Stores;
+    use crate::{Settings, Stores};
     use crate::objects::double::{granted, server};
     use object_store::StaticCredentialProvider;
 
@@ -238,7 +238,7 @@ mod tests {
             ("aws_region", "eu-central-1"),
         ];
         let settings = names.iter().fold(Settings::none(), |all, (name, value)| all.with(name, value, "test").unwrap());
-        let role = Role::of(&settings, &|name| settings.get(name)).unwrap().unwrap();
+        let role = Role::of(&|name| settings.get(name)).unwrap().unwrap();
         let (key_id, secret_key) = ("AKIAOWN".to_owned(), "own-secret-own-secret".to_owned());
         let own = Arc::new(StaticCredentialProvider::new(AwsCredential { key_id, secret_key, token: None }));
         RoleProvider::new(role, own, StoreOptions { http_backoff: Duration::from_millis(1), ..StoreOptions::default() })
@@ -297,7 +297,7 @@ mod tests {
     fn settings_of_a_role() {
         let of = |lines: &[(&str, &str)]| {
             let settings = lines.iter().fold(Settings::none(), |all, (n, v)| all.with(n, v, "test").unwrap());
-            Role::of(&settings, &|name| settings.get(name))
+            Role::of(&|name| settings.get(name))
         };
         let arn = ("aws_role_arn", "arn:x");
         assert_eq!(of(&[]), Ok(None));
