@@ -221,8 +221,8 @@ impl CredentialProvider for RoleProvider {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::{Settings, Stores};
     use crate::objects::double::{granted, server};
+    use crate::{Settings, Stores};
     use object_store::StaticCredentialProvider;
 
     fn refusal(status: u16, code: &str) -> (u16, String) {
