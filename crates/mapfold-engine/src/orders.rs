@@ -41,7 +41,7 @@ pub struct Orders {
     pub witnesses: Vec<String>,
     /// Its place in the group that exchanges records in memory, if there is one.
     pub group: Option<Place>,
-    /// When all splits are done it stays, for its output is still to be put together ([`crate::porters`]).
+    /// When all splits are done it stays, for its output is still to be put together.
     pub stays: bool,
     /// Milliseconds between two signs of life.
     pub alive_every_ms: u64,

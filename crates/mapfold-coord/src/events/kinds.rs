@@ -41,7 +41,7 @@ pub enum JobEvent {
         /// The coordinator's process: `pid` and `host`, and since version 1 which process of that number.
         #[serde(flatten)]
         process: Process,
-        /// [`VERSION`]; 0 in logs older than it.
+        /// [`VERSION`](super::VERSION); 0 in logs older than it.
         #[serde(default)]
         version: u32,
     },
