@@ -320,6 +320,8 @@ fn ctrl_c_cancels_the_step() {
     assert_eq!(done.code, 130, "{done}");
     assert_eq!(amazon.calls("CancelSteps", &id).len(), 1);
     done.says(&["was ended", "--resume"]);
+    let listed = amazon.run(&desk, "jobs").fine().out;
+    assert!(listed.contains("wordcount") && listed.contains("stopped"), "{listed}");
     amazon.run(&desk, &format!("cluster destroy {id}")).fine();
 }
 

@@ -122,6 +122,12 @@ fn a_job_takes_as_many_members_as_the_cluster_has_room_for() {
     assert!(desk.bytes("out.tif") == desk.bytes("here.tif"), "bytes differ");
 }
 
+/// `mapfold jobs` shows the job of this desk in this state.
+fn is_listed(desk: &Desk, cluster: &Part, state: &str) {
+    let listed = run(desk, cluster, "jobs").fine().out;
+    assert!(listed.contains("ndvi") && listed.contains(state), "{state}: {listed}");
+}
+
 /// What the ResourceManager says of an application.
 fn told_of(cluster: &Part, application: &str) -> serde_json::Value {
     let page = page(&format!("{}/ws/v1/cluster/apps/{application}", cluster.var("MAPFOLD_PART_YARN"))).unwrap();
@@ -242,6 +248,9 @@ fn a_killed_application_leaves_no_process_and_no_output_and_can_be_resumed() {
     let done = running.wait();
     assert_eq!(done.code, 143, "{done}");
     done.says(&[&application, "was killed", "--resume"]);
+    is_listed(&desk, &cluster, "stopped");
+    let why = run(&desk, &cluster, "why ndvi").out;
+    assert!(["was killed", "--resume", application.as_str()].iter().all(|word| why.contains(word)), "{why}");
     assert!(!desk.path("out.tif").exists(), "a part of the output is visible");
     let resumed = run(&desk, &cluster, &format!("{line} {SMALL} --workers 2 --resume --json")).fine().json();
     assert!(resumed["run"]["stages"][0]["earlier"].as_u64() >= Some(1), "{resumed}");
@@ -263,6 +272,23 @@ fn ctrl_c_ends_the_application() {
     // YARN ends containers in its own time.
     wait_until("no process is left", || processes(&application, "").is_empty());
     assert!(!desk.path("out.tif").exists(), "{done}");
+    is_listed(&desk, &cluster, "stopped");
+}
+
+#[test]
+fn a_job_in_the_background_is_known_and_killed_from_here() {
+    let Some(cluster) = part("yarn") else { return };
+    let desk = Desk::new();
+    let id = run(&desk, &cluster, &format!("{} {SMALL} --workers 1 --detach", slow_ndvi_of(&desk, 4096))).fine().out;
+    let application = submitted(&desk);
+    wait_until("a split", || desk.logged() >= 1);
+    is_listed(&desk, &cluster, "running");
+    assert!(run(&desk, &cluster, "jobs").fine().out.contains(&id[..8]));
+    assert!(run(&desk, &cluster, "logs ndvi").fine().out.contains(&application));
+    run(&desk, &cluster, "kill ndvi").fine();
+    wait_until("no process is left", || processes(&application, "").is_empty());
+    is_listed(&desk, &cluster, "stopped");
+    assert_eq!(told_of(&cluster, &application)["state"], "KILLED");
 }
 
 #[test]

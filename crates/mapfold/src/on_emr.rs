@@ -58,9 +58,9 @@ pub(crate) fn launch(args: &RunArgs, name: &str, id: &str) -> Result<ExitCode> {
     let step = Step { emr: &emr, cluster: &cluster, number, cancel, quiet };
     let Some(home) = home else { return Ok(step.left_alone(args.json)) };
     let log = on_yarn::begin_log(&job, name, ("step", step.number.as_str()));
+    let began = std::time::Instant::now();
     let state = step.follow()?;
-    drop(log);
-    step.end(&job, &home, &state)
+    step.end(&job, &home, &state).inspect_err(|e| on_yarn::end_log(&log, began, e))
 }
 
 /// A step before it is added.

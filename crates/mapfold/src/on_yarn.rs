@@ -10,7 +10,7 @@ use crate::{Error, Result, on_emr, says};
 use clap::Args;
 use mapfold_coord::events::{event_path, jobs_folder};
 use mapfold_coord::process::Process;
-use mapfold_coord::{EventLog, JobEvent, JobId, Subscriber};
+use mapfold_coord::{Counters, EventLog, Failure, FailureKind, JobEvent, JobId, PhaseTimes, Subscriber};
 use mapfold_engine::{Cancel, Meeting, MemoryLimit, RunOptions};
 use mapfold_launch::Room;
 use mapfold_launch::yarn::{self, App, Outcome, Site, Submission, Submitted, Yarn, YarnError, container_mib};
@@ -112,8 +112,8 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
     log.emit(&JobEvent::Serving { url: submitted.page() });
     log.tick();
     let quiet = args.quiet || args.json && !says::is_terminal();
+    let began = Instant::now();
     let followed = Follower { submitted: &submitted, cancel: cancel.clone(), quiet, shown: String::new() }.follow();
-    drop(log);
     let (app, outcome) = match followed {
         Ok(ended) => ended,
         Err(e) => return Err(e.with_more_remedy(&format!("see {}", submitted.page()))),
@@ -125,7 +125,7 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
             let logs = format!("yarn logs -applicationId {}", submitted.application);
             Ok(bring_home(&job, &outcome, &logs))
         }
-        None => Err(without_outcome(&submitted, &app, cancel.signal())),
+        None => Err(without_outcome(&submitted, &app, cancel.signal())).inspect_err(|e| end_log(&log, began, e)),
     }
 }
 
@@ -179,6 +179,31 @@ pub(crate) fn begin_log(job: &JobId, name: &str, (what, number): (&str, &str)) -
     log.emit(&JobEvent::JobStarted { id: *job, name: name.to_string(), params, process: Process::here(), version });
     log.tick();
     log
+}
+
+/// The end of a job that left no log of its own: without it `mapfold jobs` would take it for one whose process died.
+pub(crate) fn end_log(log: &EventLog, began: Instant, error: &Error) {
+    let (outcome, kind) = match error.is_stop() {
+        true => (mapfold_coord::events::Outcome::Cancelled, FailureKind::Cancelled),
+        false => (mapfold_coord::events::Outcome::Failed, FailureKind::Internal),
+    };
+    let failure = Failure::new(kind, error.to_string());
+    log.emit(&JobEvent::JobEnded {
+        outcome,
+        wall_seconds: began.elapsed().as_secs_f64(),
+        user_seconds: 0.0,
+        sys_seconds: 0.0,
+        peak_bytes: None,
+        times: PhaseTimes::default(),
+        counters: Counters::default(),
+        failure: Some(match error.remedy() {
+            Some(remedy) => failure.with_remedy(remedy),
+            None => failure,
+        }),
+        at: None,
+        stage: None,
+        place: None,
+    });
 }
 
 /// The launcher while the application runs.
