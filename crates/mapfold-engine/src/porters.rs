@@ -256,13 +256,12 @@ mod tests {
     }
 
     impl Room {
-        /// Of so many members.
-        fn of(members: u32) -> Room {
+        /// Of so many members, which may take so long.
+        fn of(members: u32, within: Duration) -> Room {
             let coord = Coordinator::new(vec![StageSpec::new(StageId(0), 1)], Policy::default()).unwrap();
             let places = Box::new(|_: StageId, _: SplitId| (String::new(), String::new()));
             let told = (places as _, Box::new(|_: StageId| Role::default()) as _);
             let shell = Arc::new(Shell::new(coord, BTreeMap::new(), told, Arc::new(EventLog::nowhere())));
-            let within = Duration::from_millis(30);
             let errands = Arc::new(Errands { shell: shell.clone(), state: Mutex::default(), within });
             let boxes: Vec<Arc<Silent>> = (0..members).map(|_| Arc::default()).collect();
             for (member, silent) in (0..).map(MemberId).zip(&boxes) {
@@ -284,7 +283,7 @@ mod tests {
 
     #[test]
     fn who_says_nothing_is_given_up_and_asked_no_more() {
-        let room = Room::of(2);
+        let room = Room::of(2, Duration::from_millis(30));
         let porters = Porters::new(&room.stores, Some(room.errands.clone()));
         assert_eq!((porters.at_once(), porters.given_up()), (4, 0));
         for left in [1, 0] {
@@ -299,13 +298,7 @@ mod tests {
 
     #[test]
     fn who_dies_meanwhile_is_given_up_at_once() {
-        let mut room = Room::of(1);
-        room.errands = Arc::new(Errands {
-            shell: room.errands.shell.clone(),
-            state: Mutex::default(),
-            within: Duration::from_secs(3600),
-        });
-        room.errands.joined(MemberId(0));
+        let room = Room::of(1, CARRY_WITHIN);
         let errands = room.errands.clone();
         let post = room.boxes[0].clone();
         let dies = std::thread::spawn(move || {
@@ -320,7 +313,7 @@ mod tests {
 
     #[test]
     fn who_was_not_wanted_any_more_is_not_asked() {
-        let room = Room::of(1);
+        let room = Room::of(1, CARRY_WITHIN);
         room.errands.shell.lost(MemberId(0));
         assert!(matches!(room.run(), Answered::No));
         assert!(lock(&room.boxes[0].0).is_empty());
@@ -328,7 +321,7 @@ mod tests {
 
     #[test]
     fn what_could_not_be_sent_is_known_not_to_have_been() {
-        let room = Room::of(1);
+        let room = Room::of(1, CARRY_WITHIN);
         for arrived in [None, Some(Arrived { part: "etag".into(), hash: 7 })] {
             let (errands, post, said) = (room.errands.clone(), room.boxes[0].clone(), arrived.clone());
             let answers = std::thread::spawn(move || {

@@ -126,20 +126,24 @@ impl Place {
         let wrong = |why: String| StoreError::Settings { loc: "aws_region".into(), why };
         let region = call.region.as_deref().or_else(|| settings.get("aws_region"));
         let region = region.ok_or_else(|| wrong("no region of AWS is set".into()))?;
-        // It becomes a part of a host's name: nothing else may be reached by it.
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if region.is_empty() || !region.chars().all(plain) {
-            return Err(wrong(format!("{region:?} is no region of AWS; they look like eu-central-1")));
-        }
-        let china = if region.starts_with("cn-") { ".cn" } else { "" };
-        let amazon = || format!("https://{}.{region}.amazonaws.com{china}", call.service);
+        let amazon = amazon(call.service, region).map_err(wrong)?;
         let url = match settings.get(call.endpoint) {
             Some(url) if url.contains("://") => url.trim_end_matches('/').to_owned(),
             Some(host) => format!("https://{}", host.trim_end_matches('/')),
-            None => amazon(),
+            None => amazon,
         };
         Ok(Place { region: region.to_owned(), url: format!("{url}/") })
     }
+}
+
+/// Amazon's own address of a service. The region becomes a part of a host's name: nothing else may be reached by it.
+pub(crate) fn amazon(service: &str, region: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if region.is_empty() || !region.chars().all(plain) {
+        return Err(format!("{region:?} is no region of AWS; they look like eu-central-1"));
+    }
+    let china = if region.starts_with("cn-") { ".cn" } else { "" };
+    Ok(format!("https://{service}.{region}.amazonaws.com{china}"))
 }
 
 /// Makes the call once.

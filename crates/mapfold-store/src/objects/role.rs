@@ -13,7 +13,7 @@ use object_store::CredentialProvider;
 use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use tokio::sync::Mutex;
 
-use crate::aws::{TOO_MANY, Unsigned, shown};
+use crate::aws::{TOO_MANY, Unsigned, amazon, shown};
 use crate::calls::{Answer, Unanswered, answer};
 use crate::counters::Counters;
 use crate::retry::{Fault, retrying};
@@ -61,7 +61,7 @@ impl Role {
             seconds: of("aws_role_duration_seconds").map(seconds).transpose()?,
             external_id: own("aws_role_external_id"),
             policy: own("aws_role_policy"),
-            url: address(&region, of),
+            url: address(&region, of)?,
             region,
         }))
     }
@@ -84,13 +84,11 @@ impl Role {
 }
 
 /// Where roles are taken: where the settings say, else at a server of its own kind, else at Amazon's.
-fn address<'s>(region: &str, of: &dyn Fn(&str) -> Option<&'s str>) -> String {
+fn address<'s>(region: &str, of: &dyn Fn(&str) -> Option<&'s str>) -> Result<String, String> {
     let foreign = || of("aws_endpoint").filter(|url| !url.contains("amazonaws.com"));
-    let china = if region.starts_with("cn-") { ".cn" } else { "" };
-    match of("aws_endpoint_url_sts").or_else(foreign) {
-        Some(url) => format!("{}/", super::build::with_scheme(url, of)),
-        None => format!("https://sts.{region}.amazonaws.com{china}/"),
-    }
+    let own = of("aws_endpoint_url_sts").or_else(foreign);
+    let url = own.map_or_else(|| amazon("sts", region), |url| Ok(super::build::with_scheme(url, of)))?;
+    Ok(format!("{url}/"))
 }
 
 /// `3600`, `60m` or `1h`.
@@ -314,6 +312,7 @@ mod tests {
             "https://sts.us-east-1.amazonaws.com/"
         );
         assert_eq!(url(&[("aws_endpoint_url_sts", "sts.example.org")]), "https://sts.example.org/");
+        assert!(of(&[arn, ("aws_region", "evil.example/#")]).is_err(), "a region reaches no other host");
         assert_eq!(seconds("12h"), Ok(43_200));
         for bad in ["", "60", "13h", "one", "15x", "-900"] {
             assert!(seconds(bad).is_err(), "{bad}");
