@@ -160,6 +160,13 @@ impl Desk {
         self.start_program(program, args, &[("MAPFOLD_FAIL_POINTS", points)])
     }
 
+    /// What the event logs of all jobs say so far, one after the other.
+    pub fn events(&self) -> String {
+        let Ok(jobs) = std::fs::read_dir(self.path("state/mapfold/jobs")) else { return String::new() };
+        let logs = jobs.flatten().map(|job| job.path().join("events.ndjson"));
+        logs.map(|log| std::fs::read_to_string(log).unwrap_or_default()).collect()
+    }
+
     /// Names here that a run left, hidden ones too; `state` aside.
     ///
     /// # Panics
@@ -341,16 +348,8 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
 /// After a minute, or when the run ends before.
 pub fn until_event(desk: &Desk, run: &mut Running, mark: &str) {
     let began = Instant::now();
-    let events = || {
-        let Ok(jobs) = std::fs::read_dir(desk.path("state/mapfold/jobs")) else { return String::new() };
-        jobs.map(|job| {
-            std::fs::read_to_string(job.expect("a folder of jobs is read").path().join("events.ndjson"))
-                .unwrap_or_default()
-        })
-        .collect()
-    };
-    while !events().contains(mark) {
-        assert!(began.elapsed() < Duration::from_secs(60) && !run.ended(), "no {mark}: {}", events());
+    while !desk.events().contains(mark) {
+        assert!(began.elapsed() < Duration::from_secs(60) && !run.ended(), "no {mark}: {}", desk.events());
         std::thread::sleep(Duration::from_millis(5));
     }
 }

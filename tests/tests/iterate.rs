@@ -1,10 +1,9 @@
 //! Rounds to a fixed point: the components that a union-find gives, however it ran, whatever died.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_tests::desk::{Running, children, names, signal};
+use mapfold_tests::desk::{Running, children, names, signal, until_event};
 use mapfold_tests::{Desk, Ran, components};
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 /// Chains and clumps: some components need many rounds, most need few.
 fn edges(nodes: u64) -> Vec<(u64, u64)> {
@@ -123,11 +122,6 @@ fn explain_tells_the_rounds_once() {
     assert!(!told.out.contains("round 2"), "{told}");
 }
 
-fn events(desk: &Desk) -> String {
-    let Ok(jobs) = std::fs::read_dir(desk.path("state/mapfold/jobs")) else { return String::new() };
-    jobs.map(|job| std::fs::read_to_string(job.unwrap().path().join("events.ndjson")).unwrap_or_default()).collect()
-}
-
 #[test]
 fn a_member_that_is_killed_in_a_round_changes_nothing() {
     let graph = edges(200);
@@ -139,12 +133,8 @@ fn a_member_that_is_killed_in_a_round_changes_nothing() {
         write_edges(&desk, &graph);
         let how = format!("--mode pseudo --threads 1 --workers 2 --shuffle {shuffle} --millis 2 --json");
         let mut run = start(&desk, &format!("{LINE} {how}"));
-        let began = Instant::now();
         // Stage 0 sends edges, 1 makes states, 2 is the first round.
-        while !events(&desk).contains(r#""event":"split_done","stage":4"#) {
-            assert!(began.elapsed() < Duration::from_secs(60) && !run.ended(), "{}", events(&desk));
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        until_event(&desk, &mut run, r#""event":"split_done","stage":4"#);
         signal("KILL", children(run.pid())[0]);
         let ran = run.wait().fine();
         assert_eq!(ran.json()["run"]["replaced"], 1, "{ran}");

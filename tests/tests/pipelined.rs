@@ -1,7 +1,7 @@
 //! Records exchanged in memory between processes: the result of the exchange through files, whatever dies.
 #![allow(clippy::unwrap_used)]
 
-use mapfold_tests::desk::{Running, children, signal};
+use mapfold_tests::desk::{Running, children, signal, until_event};
 use mapfold_tests::{Desk, Ran, mapfold, shuffled};
 use std::time::{Duration, Instant};
 
@@ -25,25 +25,10 @@ fn logs(desk: &Desk) -> String {
     files.map(|log| std::fs::read_to_string(log.unwrap().path()).unwrap()).collect()
 }
 
-/// What the event log of the only job says so far.
-fn events(desk: &Desk) -> String {
-    let Ok(jobs) = std::fs::read_dir(desk.path("state/mapfold/jobs")) else { return String::new() };
-    jobs.map(|job| std::fs::read_to_string(job.unwrap().path().join("events.ndjson")).unwrap_or_default()).collect()
-}
-
 /// Kills one of the members.
 fn kill(run: &Running, which: usize) {
     let members = children(run.pid());
     signal("KILL", members[which % members.len()]);
-}
-
-/// Waits until the event log of the run has `mark`.
-fn until(desk: &Desk, run: &mut Running, mark: &str) {
-    let began = Instant::now();
-    while !events(desk).contains(mark) {
-        assert!(began.elapsed() < Duration::from_secs(60) && !run.ended(), "no {mark}: {}", events(desk));
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 #[test]
@@ -78,7 +63,7 @@ fn a_job_of_the_program_gives_the_same_statistics() {
 /// Kills a member as soon as the event log of the run has `mark`; gives what the run came to.
 fn killed_at(desk: &Desk, line: &str, mark: &str, which: usize) -> Ran {
     let mut run = start(desk, line);
-    until(desk, &mut run, mark);
+    until_event(desk, &mut run, mark);
     kill(&run, which);
     run.wait()
 }
@@ -93,8 +78,8 @@ fn a_member_that_is_killed_in_either_part_ends_its_generation_and_the_next_gives
         let ran = killed_at(&desk, &format!("{line} {PIPELINED} --workers 3"), mark, part + 1).fine();
         assert_eq!(digests(&ran), whole, "killed in part {part}");
         assert_eq!(ran.json()["run"]["replaced"], 1, "{ran}");
-        let began = events(&desk).matches("generation_began").count();
-        assert_eq!(began, 2, "both stages once: {}", events(&desk));
+        let began = desk.events().matches("generation_began").count();
+        assert_eq!(began, 2, "both stages once: {}", desk.events());
         assert!(logs(&desk).contains("stopped because member"), "{}", logs(&desk));
         assert!(!ran.err.contains("stopped because"), "{ran}");
     }

@@ -73,13 +73,11 @@ fn name(pid: u32) -> String {
     std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim().to_string()
 }
 
-/// The newest application of this user in the state folder of a desk, once it has been submitted.
+/// The application that stands in the state folder of a desk, once it has been submitted.
 fn submitted(desk: &Desk) -> String {
     wait_for("an application", || {
-        let jobs = std::fs::read_dir(desk.path("state/mapfold/jobs")).ok()?;
-        let logs = jobs.flatten().map(|e| e.path().join("events.ndjson"));
-        let texts = logs.filter_map(|log| std::fs::read_to_string(log).ok());
-        texts.into_iter().find(|t| t.contains("application_")).map(|text| application(&text))
+        let text = desk.events();
+        text.contains("application_").then(|| application(&text))
     })
 }
 

@@ -218,9 +218,7 @@ fn a_bucket_is_read_with_the_launchers_keys_which_nobody_sees() {
 
 /// The application that the launcher of this desk has submitted.
 fn application_in(desk: &Desk) -> Option<String> {
-    let jobs = fs::read_dir(desk.path("state/mapfold/jobs")).ok()?;
-    let texts = jobs.flatten().filter_map(|e| fs::read_to_string(e.path().join("events.ndjson")).ok());
-    let text = texts.into_iter().find(|t| t.contains("application_"))?;
+    let text = desk.events();
     let at = &text[text.find("application_")?..];
     Some(at.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').next()?.to_owned())
 }
