@@ -99,10 +99,14 @@ impl EventLog {
 
     /// Reports an event to subscribers and file.
     pub fn emit(&self, event: &JobEvent) {
-        for subscriber in self.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            subscriber.event(event);
-        }
+        self.tell(event);
         self.sink().take(event);
+    }
+
+    /// Passes on an event of another process's log: subscribers hear it, and the file gets it as it is, at its own time.
+    pub fn relay(&self, event: &TimedEvent) {
+        self.tell(&event.event);
+        self.sink().pass_on(event);
     }
 
     /// Writes out what has waited for half a second. Call it often: a reader of the file sees what happened up to then.
@@ -113,6 +117,12 @@ impl EventLog {
     /// Writes everything out. Also done when the log is dropped.
     pub fn end(&self) {
         self.sink().flush();
+    }
+
+    fn tell(&self, event: &JobEvent) {
+        for subscriber in self.subscribers.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            subscriber.event(event);
+        }
     }
 
     fn sink(&self) -> MutexGuard<'_, Sink> {

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use crate::events::TimedEvent;
@@ -70,6 +71,13 @@ impl Follow {
             }
         }
         Ok(Follow { lines: BufReader::new(file), at: from, partial: Vec::new() })
+    }
+
+    /// Whether what is read is still the file of this name: a log may be replaced by another one whole.
+    #[must_use]
+    pub fn is_still(&self, path: &Path) -> bool {
+        let (Ok(here), Ok(there)) = (self.lines.get_ref().metadata(), path.metadata()) else { return true };
+        (here.dev(), here.ino()) == (there.dev(), there.ino())
     }
 
     /// The next lines that are complete, at most so many.

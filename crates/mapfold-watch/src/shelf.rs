@@ -102,6 +102,7 @@ fn name_of(id: &JobId) -> Option<String> {
 /// A job that is read again and again, each time from where the last reading stopped.
 #[derive(Debug)]
 pub struct Reading {
+    path: PathBuf,
     follow: Follow,
     /// As far as was read.
     pub view: JobView,
@@ -113,16 +114,23 @@ impl Reading {
     /// # Errors
     /// When there is no log that can be read.
     pub fn open(path: &Path) -> std::io::Result<Reading> {
-        let mut reading = Reading { follow: Follow::open(path, 0)?, view: JobView::default() };
+        let mut reading = Reading::begun(path)?;
         reading.go_on()?;
         Ok(reading)
     }
 
-    /// Reads what was written since.
+    fn begun(path: &Path) -> std::io::Result<Reading> {
+        Ok(Reading { path: path.to_owned(), follow: Follow::open(path, 0)?, view: JobView::default() })
+    }
+
+    /// Reads what was written since; all of it where another log has taken the place of the one read so far.
     ///
     /// # Errors
     /// When the log cannot be read any more.
     pub fn go_on(&mut self) -> std::io::Result<()> {
+        if !self.follow.is_still(&self.path) {
+            *self = Reading::begun(&self.path)?;
+        }
         loop {
             let lines = self.follow.lines(BATCH)?;
             for line in &lines {

@@ -5,9 +5,13 @@
 //! said and recorded comes back as it was, with its exit code, so that a user sees what a run on this machine shows.
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It passes on what another process of ours has said.
 
+mod follow;
+mod mirror;
+
 use crate::args::RunArgs;
 use crate::{Error, Result, on_emr, says};
 use clap::Args;
+use follow::Follower;
 use mapfold_coord::events::{event_path, jobs_folder};
 use mapfold_coord::process::Process;
 use mapfold_coord::{Counters, EventLog, Failure, FailureKind, JobEvent, JobId, PhaseTimes, Subscriber};
@@ -18,18 +22,15 @@ use mapfold_plan::Kind;
 use mapfold_store::{Secret, Settings, Stores};
 use mapfold_watch::Live;
 use mapfold_wire::Token;
+use mirror::{Mirror, Of};
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often the ResourceManager is asked how the application is.
-const ASK_EVERY: Duration = Duration::from_millis(500);
-/// How long an application may take to end when it was asked to.
-const END_WITHIN: Duration = Duration::from_secs(30);
 /// How often an application master may be begun: the second goes on where the first one was.
 const ATTEMPTS: u32 = 2;
 /// Memory of a coordinator and of a member, and threads of a member, when the user says nothing: what schedulers that
@@ -108,12 +109,9 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
     let _ = cancel.on_signals();
     let (stores, site) = (Stores::new(), Site::from_env().map_err(told)?);
     let submitted = submission(args, name, job)?.submit(&stores, &site).map_err(told)?;
-    let log = begin_log(&job, name, ("application", submitted.application.as_str()));
-    log.emit(&JobEvent::Serving { url: submitted.page() });
-    log.tick();
-    let quiet = args.quiet || args.json && !says::is_terminal();
     let began = Instant::now();
-    let followed = Follower { submitted: &submitted, cancel: cancel.clone(), quiet, shown: String::new() }.follow();
+    let of = Of { job, name: name.to_string(), application: submitted.application.clone() };
+    let (log, followed) = follow(args, &stores, of, &submitted, &cancel);
     let (app, outcome) = match followed {
         Ok(ended) => ended,
         Err(e) => return Err(e.with_more_remedy(&format!("see {}", submitted.page()))),
@@ -127,6 +125,22 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
         }
         None => Err(without_outcome(&submitted, &app, cancel.signal())).inspect_err(|e| end_log(&log, began, e)),
     }
+}
+
+/// Shows the application until it is over. Gives the job's log here, as far as it was copied, and the end.
+fn follow(
+    args: &RunArgs,
+    stores: &Stores,
+    of: Of,
+    submitted: &Submitted,
+    cancel: &Cancel,
+) -> (EventLog, Result<(App, Option<Outcome>)>) {
+    let quiet = args.quiet || args.json && !says::is_terminal();
+    let mirror = Mirror::begin(stores, of, quiet);
+    mirror.emit(&JobEvent::Serving { url: submitted.page() });
+    let followed =
+        Follower { submitted, cancel: cancel.clone(), mirror: &mirror, quiet, shown: String::new() }.follow();
+    (mirror.end(), followed)
 }
 
 fn submission(args: &RunArgs, name: &str, job: JobId) -> Result<Submission> {
@@ -204,75 +218,6 @@ pub(crate) fn end_log(log: &EventLog, began: Instant, error: &Error) {
         stage: None,
         place: None,
     });
-}
-
-/// The launcher while the application runs.
-struct Follower<'a> {
-    submitted: &'a Submitted,
-    cancel: Cancel,
-    quiet: bool,
-    shown: String,
-}
-
-impl Follower<'_> {
-    /// Until the application is over; what its last attempt left.
-    fn follow(mut self) -> Result<(App, Option<Outcome>)> {
-        self.say(&format!("submitted {}: {}", self.submitted.application, self.submitted.page()));
-        let mut asked_to_end: Option<Instant> = None;
-        loop {
-            let app = self.submitted.app().map_err(told)?;
-            if app.is_over() {
-                let outcome = self.submitted.outcome(app.attempt).map_err(told)?;
-                return Ok((app, outcome));
-            }
-            self.show(&app);
-            match (self.cancel.signal(), asked_to_end) {
-                (0, _) => {}
-                (_, None) => {
-                    self.submitted.kill().map_err(told)?;
-                    asked_to_end = Some(Instant::now());
-                }
-                (_, Some(since)) if since.elapsed() > END_WITHIN => {
-                    let what = format!("{} was asked to end and has not ended", self.submitted.application);
-                    return Err(Error::job(what));
-                }
-                _ => {}
-            }
-            self.pause();
-        }
-    }
-
-    /// Until it is time to ask again, or the user wants an end.
-    fn pause(&self) {
-        let until = Instant::now() + ASK_EVERY;
-        let before = self.cancel.signal();
-        while Instant::now() < until && self.cancel.signal() == before {
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-
-    fn show(&mut self, app: &App) {
-        let percent = app.progress.round();
-        let attempt = if app.attempt > 1 { format!(", attempt {}", app.attempt) } else { String::new() };
-        let line = match app.state.as_str() {
-            "RUNNING" if std::io::stderr().is_terminal() => {
-                format!("runs: {percent} %, {} containers{attempt}", app.containers)
-            }
-            "RUNNING" => format!("runs{attempt}"),
-            "ACCEPTED" => format!("waits for its queue{attempt}"),
-            _ => return,
-        };
-        if line != self.shown {
-            self.say(&line);
-            self.shown = line;
-        }
-    }
-
-    fn say(&self, line: &str) {
-        if !self.quiet {
-            eprintln!("{line}");
-        }
-    }
 }
 
 /// Says what the coordinator said, keeps its log, and gives its exit code.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use super::{JobEvent, MemberUse, SPLIT_LINES, unix_ms};
+use super::{JobEvent, MemberUse, SPLIT_LINES, TimedEvent, unix_ms};
 use crate::ids::{MemberId, SplitId, StageId};
 use crate::measure::PhaseTimes;
 
@@ -127,6 +127,12 @@ impl Sink {
         }
     }
 
+    /// A line of another log: that one was bounded already.
+    pub(super) fn pass_on(&mut self, event: &TimedEvent) {
+        self.write_line(event);
+        self.flush_when_due();
+    }
+
     fn write(&mut self, event: &JobEvent) {
         #[derive(Serialize)]
         struct Line<'a> {
@@ -134,12 +140,15 @@ impl Sink {
             #[serde(flatten)]
             event: &'a JobEvent,
         }
+        self.write_line(&Line { at_ms: unix_ms(), event });
+    }
+
+    fn write_line(&mut self, line: &impl Serialize) {
         let Some((out, _)) = self.out.as_mut() else {
             return;
         };
-        let line = Line { at_ms: unix_ms(), event };
         let result =
-            serde_json::to_writer(&mut *out, &line).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"));
+            serde_json::to_writer(&mut *out, line).map_err(io::Error::from).and_then(|()| out.write_all(b"\n"));
         self.give_up_on(result);
     }
 

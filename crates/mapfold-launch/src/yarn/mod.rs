@@ -10,6 +10,7 @@
 //! | [`Site`] | launcher | the cluster's configuration: `yarn-site.xml`, `core-site.xml` |
 //! | [`Rm`] | launcher | the ResourceManager's REST API |
 //! | [`Submission`] | launcher | files onto the cluster, the application, its outcome |
+//! | `page` | launcher | what is new in the job's event log, through the cluster's proxy |
 //! | [`Yarn`] | coordinator | the carrier: asks the application master for containers |
 //! | `words` | coordinator | how YARN tells that a container ended |
 //!
@@ -18,6 +19,7 @@
 
 mod carrier;
 mod error;
+mod page;
 mod rm;
 mod site;
 mod staging;
@@ -28,6 +30,7 @@ pub use carrier::{
     Proxied, WITHIN, Yarn, container_mib, host, is_member, proxied, tell_end, tell_progress, tell_tracking,
 };
 pub use error::YarnError;
+pub use page::{Piece, job_page, new_events};
 pub use rm::{App, Maximum, Rm};
 pub use site::Site;
 pub(crate) use staging::if_there;

@@ -11,6 +11,7 @@
 mod address;
 mod guard;
 mod pages;
+mod piece;
 mod stream;
 
 pub use address::{DashboardAddress, Token};

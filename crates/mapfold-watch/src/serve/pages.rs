@@ -1,7 +1,7 @@
 //! The pages: paths and what they show. All are made from one [`JobView`](crate::JobView), under its lock, and bounded.
 
 use super::guard::{self, Guard};
-use super::{Shown, stream};
+use super::{Shown, piece, stream};
 use crate::json::SplitQuery;
 use crate::{JobView, json, metrics};
 use axum::Router;
@@ -25,6 +25,7 @@ const INDEX: &str = "mapfold: a running job, read-only
 /api/v1/members   its member processes
 /api/v1/splits    ?state=in_flight|failed|skipped &stage= &offset= &limit=
 /api/v1/errors    what went wrong, by cause
+/api/v1/events    ?after= &limit=: a piece of the event log, and where the next one begins
 /events           server-sent events; Last-Event-ID goes on
 /metrics          Prometheus
 /health           ok
@@ -53,6 +54,7 @@ pub fn router(shown: Shown, over: watch::Receiver<bool>, guard: Arc<Guard>) -> R
         .route("/api/v1/members", view(json::members))
         .route("/api/v1/errors", view(json::errors))
         .route("/api/v1/splits", get(splits))
+        .route("/api/v1/events", get(piece::events))
         .route("/events", get(stream::events))
         .fallback(nothing)
         .with_state(Pages { shown, over })
