@@ -3,7 +3,7 @@
 
 use mapfold_tests::desk::{Running, children, wait_for};
 use mapfold_tests::{Desk, Ran, program};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
@@ -122,6 +122,27 @@ fn events_go_on_where_they_were_cut() {
     };
     for id in ["7", "99999999999", "x", "-1"] {
         assert!(wrong(id).starts_with("HTTP/1.1 400"), "{id}");
+    }
+    run.signal("TERM");
+    run.wait();
+}
+
+#[test]
+fn a_log_is_told_in_pieces_that_fit() {
+    let desk = Desk::new();
+    let run = trial(&desk, LONG);
+    let at = address(&under_way(&desk, "mapfold-trial"));
+    let (whole, mut told, mut next) = (page(&at, "/api/v1/events?limit=9"), Vec::new(), 0);
+    for _ in 0..3 {
+        let piece = page(&at, &format!("/api/v1/events?after={next}&limit=3"));
+        assert_eq!(piece["began_ms"], whole["began_ms"]);
+        told.extend(piece["events"].as_array().unwrap().clone());
+        next = piece["next"].as_u64().unwrap();
+    }
+    assert_eq!((&json!(told), &json!(next)), (&whole["events"], &whole["next"]), "nothing twice, nothing left out");
+    assert_eq!(told[1]["at_ms"], whole["began_ms"]);
+    for wrong in ["after=7", "after=99999999999", "after=x", "after=-1", "from=0"] {
+        assert!(get(&at, &format!("/api/v1/events?{wrong}")).0.starts_with("HTTP/1.1 400"), "{wrong}");
     }
     run.signal("TERM");
     run.wait();

@@ -152,7 +152,48 @@ fn the_page_of_the_application_is_the_jobs_own() {
         serde_json::from_str::<serde_json::Value>(&job).ok()
     });
     assert_eq!(job["name"], "ndvi", "{job}");
+    // And what its page tells is told here, of the process that can be asked here.
+    let status = seen(&desk, &cluster, |status| status["stages"][0]["done"].as_u64() >= Some(3));
+    assert_eq!((&status["state"], &status["id"]), (&"running".into(), &job["id"]), "{status}");
+    assert_eq!(status["pid"], running.pid(), "{status}");
+    assert!(status["url"].as_str().unwrap().ends_with(&format!("/proxy/{application}/")), "{status}");
+    assert_eq!(status["stages"][0]["splits"], 144, "{status}");
+    let watching = start(&desk, &cluster, "status ndvi --watch --json");
     running.wait().fine();
+    let watched = watching.wait().fine();
+    let last: serde_json::Value = serde_json::from_str(watched.out.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["state"], &last["stages"][0]["done"]), (&"done".into(), &144.into()), "{watched}");
+}
+
+/// The status of this desk's job once it is so, while the job runs.
+fn seen(desk: &Desk, cluster: &Part, is_so: impl Fn(&serde_json::Value) -> bool) -> serde_json::Value {
+    wait_for("what the job has done, seen from here", || {
+        let status = run(desk, cluster, "status ndvi --json").fine().json();
+        assert_eq!(status["state"], "running", "over before it was seen: {status}");
+        is_so(&status).then_some(status)
+    })
+}
+
+#[test]
+fn a_job_on_the_cluster_is_scaled_from_here() {
+    let Some(cluster) = part("yarn") else { return };
+    let desk = Desk::new();
+    let line = slow_ndvi_of(&desk, 4096);
+    let size = "--mode cluster --target yarn --threads 1 --memory-limit 256MiB --am-memory 256MiB --workers 1..2";
+    // What it is asked goes through the cluster's own file system.
+    let running = desk.start_program(mapfold(), &format!("{line} {size}"), &cluster.vars());
+    let application = submitted(&desk);
+    let early = run(&desk, &cluster, "scale ndvi 2");
+    assert!(early.code == 0 || early.err.contains("it has not said what it plans"), "{early}");
+    seen(&desk, &cluster, |status| status["crew"]["here"] == 2 && status["stages"][0]["done"].as_u64() >= Some(3));
+    run(&desk, &cluster, "scale ndvi 3").refused(2, &["1..2"]);
+    let told = run(&desk, &cluster, "scale ndvi 1").fine().out;
+    assert!(told.contains("1 members are wanted (before: 2"), "{told}");
+    wait_until("one member", || members(&application).len() == 1);
+    assert_eq!(seen(&desk, &cluster, |status| status["crew"]["here"] == 1)["crew"]["wanted"], 1);
+    running.wait().fine();
+    desk.run(&line.replace("out.tif", "undisturbed.tif")).fine();
+    assert!(desk.bytes("out.tif") == desk.bytes("undisturbed.tif"), "bytes differ");
 }
 
 #[test]
@@ -226,6 +267,8 @@ fn a_second_attempt_goes_on_where_the_first_was_killed() {
     signal("KILL", first);
     wait_until("another coordinator", || coordinator(&application).is_some_and(|pid| pid != first));
     wait_until("the end of the first members", || orphans.iter().all(|pid| !lives(*pid)));
+    // The log here is that of this attempt.
+    seen(&desk, &cluster, |status| status["stages"][0]["earlier"].as_u64() >= Some(1));
     let done = running.wait().fine().json();
     assert!(done["run"]["stages"][0]["earlier"].as_u64() >= Some(1), "nothing was taken over: {done}");
     desk.run(&line.replace("out.tif", "undisturbed.tif")).fine();

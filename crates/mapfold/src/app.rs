@@ -295,7 +295,7 @@ pub fn run_job<P: Serialize>(
     let events = Arc::new(EventLog::open(&id));
     events.subscribe(Arc::new(progress.clone()));
     opts.events = events.clone();
-    on_yarn::settle_in(&mut opts);
+    on_yarn::within::settle_in(&id, &mut opts);
     let watched = Watched::start(&args.watch, args.quiet, &events, &progress)?;
     opts.job = Some(id);
     opts.settings = args.settings()?;

@@ -4,7 +4,8 @@
 //! for it. A new carrier is a case in [`aboard`].
 
 use crate::args::{Mode, RunArgs, ShuffleArg};
-use crate::{Error, Result, on_yarn};
+use crate::on_yarn::{self, within};
+use crate::{Error, Result};
 use mapfold_coord::{Generation, JobId, events};
 use mapfold_engine::{Crew, Door, Ended, Meeting, RunOptions, Shuffle};
 use mapfold_launch::yarn::Yarn;
@@ -44,7 +45,7 @@ pub(crate) fn crew(args: &RunArgs, plan: &Plan, job: &JobId, opts: &mut RunOptio
     let logs = folder.join("logs");
     std::fs::create_dir_all(&logs)
         .map_err(|e| Error::caused(Kind::Job, e).with_remedy(format!("{} must be writable", logs.display())))?;
-    let token = if Yarn::is_within() { on_yarn::token()? } else { Token::random()? };
+    let token = if Yarn::is_within() { within::token()? } else { Token::random()? };
     let Aboard { carrier, meeting, room } = aboard(args, &logs, &token)?;
     if let Some(room) = room {
         opts.threads = args.threads.unwrap_or(room.threads as usize);
@@ -70,7 +71,7 @@ fn aboard(args: &RunArgs, logs: &Path, token: &Token) -> Result<Aboard> {
         }
         // The launcher submits the whole run (`on_yarn`): this is its coordinator.
         Some(Target::Yarn) => {
-            let (carrier, meeting) = (Box::new(on_yarn::carrier(args)?), on_yarn::meeting()?);
+            let (carrier, meeting) = (Box::new(within::carrier(args)?), within::meeting()?);
             Ok(Aboard { carrier, meeting, room: Some(on_yarn::member_room(args)) })
         }
     }

@@ -5,7 +5,8 @@
 
 use crate::app::Builtin;
 use crate::args::{Settings, Travelling};
-use crate::{Error, Result, on_yarn, says, split};
+use crate::on_yarn::{self, within};
+use crate::{Error, Result, says, split};
 use mapfold_engine::{Door, Orders, Own};
 use mapfold_launch::yarn::{self, Yarn};
 use mapfold_launch::{HOST_OPTION, MEMBER_OPTION, Membership, Room};
@@ -16,7 +17,7 @@ use std::process::ExitCode;
 /// Does a member's work when this program was started as one, and runs one split when it was started for that; `None`
 /// when it was not.
 pub fn attend_if_called(jobs: &[Builtin]) -> Option<ExitCode> {
-    if let Err(e) = Yarn::enter().map_err(on_yarn::told).and_then(|()| on_yarn::take_settings()) {
+    if let Err(e) = Yarn::enter().map_err(on_yarn::told).and_then(|()| within::take_settings()) {
         return Some(says::print_error(&e, false));
     }
     let mut args = std::env::args_os().skip(1);
@@ -50,7 +51,7 @@ fn attend(place: &str, jobs: &[Builtin]) -> Result<()> {
     let mut place: Membership = place.parse()?;
     let token = if yarn::is_member() {
         place.folder = std::env::current_dir().ok(); // Its container's; it goes with the container.
-        on_yarn::token()?
+        within::token()?
     } else {
         let inherited = mapfold_launch::inherit()?;
         let lifeline = inherited.lifeline;

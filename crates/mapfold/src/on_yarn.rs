@@ -1,5 +1,5 @@
-//! A job on a YARN cluster: what the launcher does (submit, follow, bring home what was printed), and what is different
-//! in the coordinator, which runs the same command in the container of the application master.
+//! A job on a YARN cluster: what the launcher does (submit, follow, bring home what was printed); and [`within`], what is
+//! different in the coordinator, which runs the same command in the container of the application master.
 //!
 //! The launcher plans nothing and reads no input: the coordinator does, where the data is. What the coordinator printed,
 //! said and recorded comes back as it was, with its exit code, so that a user sees what a run on this machine shows.
@@ -7,6 +7,7 @@
 
 mod follow;
 mod mirror;
+pub(crate) mod within;
 
 use crate::args::RunArgs;
 use crate::{Error, Result, on_emr, says};
@@ -14,22 +15,17 @@ use clap::Args;
 use follow::Follower;
 use mapfold_coord::events::{event_path, jobs_folder};
 use mapfold_coord::process::Process;
-use mapfold_coord::{Counters, EventLog, Failure, FailureKind, JobEvent, JobId, PhaseTimes, Subscriber};
-use mapfold_engine::{Cancel, Meeting, MemoryLimit, RunOptions};
+use mapfold_coord::{Counters, EventLog, Failure, FailureKind, JobEvent, JobId, PhaseTimes};
+use mapfold_engine::{Cancel, MemoryLimit};
 use mapfold_launch::Room;
-use mapfold_launch::yarn::{self, App, Outcome, Site, Submission, Submitted, Yarn, YarnError, container_mib};
+use mapfold_launch::yarn::{App, Outcome, Site, Submission, Submitted, YarnError};
 use mapfold_plan::Kind;
 use mapfold_store::{Secret, Settings, Stores};
-use mapfold_watch::Live;
-use mapfold_wire::Token;
 use mirror::{Mirror, Of};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::net::SocketAddr;
-use std::path::Path;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// How often an application master may be begun: the second goes on where the first one was.
 const ATTEMPTS: u32 = 2;
@@ -261,19 +257,6 @@ fn without_outcome(submitted: &Submitted, app: &App, signal: usize) -> Error {
     Error::job(what).with_remedy(format!("yarn logs -applicationId {id}"))
 }
 
-/// What differs in the coordinator of an application: its attempt, who hears of its progress.
-pub(crate) fn settle_in(opts: &mut RunOptions) {
-    if !Yarn::is_within() {
-        return;
-    }
-    let attempt: u32 = std::env::var("MAPFOLD_ATTEMPT").ok().and_then(|n| n.parse().ok()).unwrap_or(1);
-    if attempt > 1 {
-        tracing::warn!("attempt {attempt} of this application: it goes on where the one before ended");
-        opts.resume = true;
-    }
-    opts.events.subscribe(Arc::new(Teller { live: Live::default(), told: Mutex::default() }));
-}
-
 /// The settings of stores that this machine has, for the coordinator and its members. Who needs one and has none fails
 /// there, with its name.
 fn settings() -> Secret {
@@ -282,80 +265,6 @@ fn settings() -> Secret {
         Err(error) => {
             tracing::warn!(%error, "the job gets no settings of stores from here");
             Settings::none().to_travel()
-        }
-    }
-}
-
-/// In the coordinator of an application: the launcher's settings of stores become this process's, before the first store
-/// is opened.
-///
-/// # Errors
-/// When they are not there, or others can read them.
-pub(crate) fn take_settings() -> Result<()> {
-    if Yarn::is_within() {
-        Settings::from_private_file(Path::new("settings"))?.install();
-    }
-    Ok(())
-}
-
-/// The job's secret, as the application master has put it into this container.
-///
-/// # Errors
-/// When it is not there, or others can read it.
-pub(crate) fn token() -> Result<Token> {
-    Ok(Token::from_file(Path::new("token"))?)
-}
-
-/// The carrier for the members of this coordinator.
-///
-/// # Errors
-/// When no application master is there.
-pub(crate) fn carrier(args: &RunArgs) -> Result<Yarn> {
-    let room = member_room(args);
-    Yarn::open(container_mib(room.memory), room.threads as usize).map_err(told)
-}
-
-/// Where this coordinator listens: at its node's address.
-///
-/// # Errors
-/// When the node has none.
-pub(crate) fn meeting() -> Result<Meeting> {
-    let host =
-        yarn::host().ok_or_else(|| Error::job("the node's own name has no address: members would not find it"))?;
-    Ok(Meeting { bind: SocketAddr::new(host, 0), told: None, afar: true })
-}
-
-/// Tells the application master how far the job is, at most once a second.
-struct Teller {
-    live: Live,
-    told: Mutex<Option<Instant>>,
-}
-
-impl Subscriber for Teller {
-    fn event(&self, event: &JobEvent) {
-        self.live.event(event);
-        match event {
-            JobEvent::Serving { url } => yarn::tell_tracking(url),
-            JobEvent::JobEnded { failure: Some(failure), .. } => yarn::tell_end(&failure.message),
-            JobEvent::Counters { .. } | JobEvent::SplitDone { .. } | JobEvent::SplitsDone { .. } => {
-                self.tell_progress();
-            }
-            _ => {}
-        }
-    }
-}
-
-impl Teller {
-    fn tell_progress(&self) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_some_and(|at| at.elapsed() < Duration::from_secs(1)) {
-            return;
-        }
-        *told = Some(Instant::now());
-        let (done, all) =
-            self.live.look(|view| view.stages.values().fold((0, 0), |(done, all), s| (done + s.done, all + s.splits)));
-        if all > 0 {
-            yarn::tell_progress(done as f64 / all as f64);
         }
     }
 }

@@ -44,6 +44,10 @@ fn check(view: &JobView, who: &str, members: u32) -> Result<u32> {
         }
         over => return Err(Error::input(format!("{who} does not run: {}", over.word()))),
     }
+    if view.planned.is_none() {
+        let what = format!("how many members {who} may have is not known here (yet): it has not said what it plans");
+        return Err(Error::input(what).with_remedy(format!("mapfold status {}", short(&view.id))));
+    }
     let Some((wanted, least, most)) = view.members_wanted() else {
         let what = format!("{who} was started with a fixed number of processes");
         return Err(Error::usage(what).with_remedy("a run with `--workers 1..8` can be scaled"));

@@ -12,11 +12,13 @@
 //! | [`Submission`] | launcher | files onto the cluster, the application, its outcome |
 //! | `page` | launcher | what is new in the job's event log, through the cluster's proxy |
 //! | [`Yarn`] | coordinator | the carrier: asks the application master for containers |
+//! | [`Asks`] | both | what the user asks of the running job |
 //! | `words` | coordinator | how YARN tells that a container ended |
 //!
 //! What it does not do: Kerberos (the ResourceManager's answer is told), application timeline, more than one kind of
 //! container.
 
+mod asks;
 mod carrier;
 mod error;
 mod page;
@@ -26,6 +28,7 @@ mod staging;
 mod submit;
 mod words;
 
+pub use asks::Asks;
 pub use carrier::{
     Proxied, WITHIN, Yarn, container_mib, host, is_member, proxied, tell_end, tell_progress, tell_tracking,
 };

@@ -7,6 +7,7 @@
 //!     outcome-ATTEMPT/stdout stderr events exit
 //! ```
 
+use super::asks::Asks;
 use super::error::YarnError;
 use super::site::{Site, user};
 use mapfold_coord::JobId;
@@ -164,6 +165,11 @@ impl Staging {
             done => done.map_err(failed)?,
         }
         self.resource(&place).map_err(failed)
+    }
+
+    /// What is asked of the job while it runs.
+    pub(crate) fn asks(&self) -> Asks {
+        Asks::within(&self.stores, &self.folder)
     }
 
     /// What an attempt left, once it is whole.

@@ -1,6 +1,7 @@
 //! From a job to an application: what it asks for is checked against the cluster, its files are put there, and the
 //! ResourceManager is told.
 
+use super::asks;
 use super::carrier::container_mib;
 use super::error::YarnError;
 use super::rm::{App, Maximum, Rm};
@@ -132,6 +133,7 @@ impl Submission {
             ("CLASSPATH", format!("./am.jar:{}", site.class_path())),
             // Java hands arguments on in the encoding of the locale.
             ("LC_ALL", "C.UTF-8".to_string()),
+            (asks::FOLDER, staging.url()),
         ];
         let variable = |(key, value): &(&str, String)| json!({ "key": key, "value": value });
         let java = format!("{{{{JAVA_HOME}}}}/bin/java -Xmx{MASTER_HEAP}m -XX:+UseSerialGC -XX:TieredStopAtLevel=1");
@@ -197,6 +199,14 @@ impl Submitted {
     /// [`YarnError::Files`].
     pub fn outcome(&self, attempt: u64) -> Result<Option<Outcome>, YarnError> {
         self.staging.outcome(attempt)
+    }
+
+    /// Asks its coordinator for so many members.
+    ///
+    /// # Errors
+    /// [`YarnError::Files`].
+    pub fn ask_members(&self, members: u32) -> Result<(), YarnError> {
+        self.staging.asks().put(members)
     }
 
     /// Removes its files from the cluster, but the program.
