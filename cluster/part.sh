@@ -18,6 +18,7 @@
 #                     two folders are two runs, side by side, on ports of their own
 # MAPFOLD_PARTS_PORT  first port of a block of 1000 (default: the first free one from 19000)
 # MAPFOLD_PARTS_LABEL       of yarn: a label that nodes can get by `yarn rmadmin`, and that the queue may use
+# MAPFOLD_PARTS_OPENID      of s3: the discovery document of an identity provider (oidc.py) whose tokens may read
 # MAPFOLD_PARTS_PROTECTION  of hdfs-krb: authentication, integrity or privacy (default)
 # MAPFOLD_PARTS_INSTALL=1  root may install missing Debian packages
 # MAPFOLD_PARTS_OFFLINE=1  nothing is fetched: what the cache lacks is missing

@@ -27,7 +27,14 @@ minio_build() { # FOLDER; its sources and objects (1.5 GB) are not kept, nor put
 
 part_prepare() { mkdir -p "$HOME_OF_PART/data/$s3_bucket"; } # a folder there is a bucket
 
+s3_identities() { # web identities of this provider (oidc.py) may read, where one is named
+    [ -n "${MAPFOLD_PARTS_OPENID:-}" ] || return 0
+    export MINIO_IDENTITY_OPENID_CONFIG_URL="$MAPFOLD_PARTS_OPENID"
+    export MINIO_IDENTITY_OPENID_CLIENT_ID=mapfold-tests MINIO_IDENTITY_OPENID_ROLE_POLICY=readonly
+}
+
 part_start() {
+    s3_identities
     MINIO_ROOT_USER="$(secret user)" MINIO_ROOT_PASSWORD="$(secret password)" \
         MINIO_KMS_SECRET_KEY="$s3_key:$(secret kms | tr -d '\n' | base64 -w0)" \
         MINIO_UPDATE=off MINIO_CALLHOME_ENABLE=off MINIO_BROWSER=off \

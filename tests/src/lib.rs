@@ -12,6 +12,7 @@ pub mod far_room;
 pub mod fault_proxy;
 pub mod gate;
 pub mod http;
+pub mod identity;
 pub mod parts;
 pub mod patch;
 pub mod ran;

@@ -24,7 +24,7 @@ pub struct Part {
     name: String,
     run: PathBuf,
     owner: u32,
-    settings: Vec<(&'static str, &'static str)>,
+    settings: Vec<(&'static str, String)>,
     vars: BTreeMap<String, String>,
 }
 
@@ -64,7 +64,7 @@ pub fn own_part(name: &str) -> Option<OwnPart> {
 ///
 /// # Panics
 /// As [`own_part`].
-pub fn own_part_with(name: &str, settings: &[(&'static str, &'static str)]) -> Option<OwnPart> {
+pub fn own_part_with(name: &str, settings: &[(&'static str, &str)]) -> Option<OwnPart> {
     let folder = tempfile::Builder::new().prefix("mapfold-part-").tempdir().expect("a temporary folder");
     match Part::up(name, &folder.path().join("run"), std::process::id(), settings) {
         Some(part) => Some(OwnPart { part, _folder: folder }),
@@ -125,8 +125,9 @@ impl Drop for OwnPart {
 
 impl Part {
     /// Starts it, or finds it running; `None`, with the reason on stderr, when something that it needs is missing.
-    fn up(name: &str, run: &Path, owner: u32, settings: &[(&'static str, &'static str)]) -> Option<Part> {
-        let (name, settings) = (name.to_owned(), settings.to_vec());
+    fn up(name: &str, run: &Path, owner: u32, settings: &[(&'static str, &str)]) -> Option<Part> {
+        let settings = settings.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let name = name.to_owned();
         let mut part = Part { name, run: run.to_owned(), owner, settings, vars: BTreeMap::new() };
         let name = &part.name;
         let done = part.command(&[name.as_str(), "up"]).output().expect("the checkout has cluster/part.sh");
@@ -146,7 +147,9 @@ impl Part {
     fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(checkout().join("cluster/part.sh"));
         command.args(words).env("MAPFOLD_PARTS_RUN", &self.run).stdin(Stdio::null());
-        command.env("MAPFOLD_PARTS_OWNER", self.owner.to_string()).envs(self.settings.iter().copied());
+        command
+            .env("MAPFOLD_PARTS_OWNER", self.owner.to_string())
+            .envs(self.settings.iter().map(|(name, value)| (*name, value)));
         if std::env::var_os("MAPFOLD_PARTS_OWNER").is_none() {
             command.env("MAPFOLD_PARTS_OFFLINE", "1");
         }

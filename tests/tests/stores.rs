@@ -2,7 +2,8 @@
 #![allow(clippy::unwrap_used)]
 
 use mapfold_tests::desk::{Running, signal, wait_until};
-use mapfold_tests::parts::part;
+use mapfold_tests::identity::Identities;
+use mapfold_tests::parts::{own_part_with, part};
 use mapfold_tests::{Desk, Ran, data, mapfold};
 use std::fs;
 
@@ -136,6 +137,36 @@ fn a_profile_with_a_role_is_enough_for_a_job_and_its_members() {
     assert!(told.contains("role/analyst") && told.contains("profile analyst") && !told.contains(secret), "{told}");
     with(&desk, &format!("ls {there}"), &as_who("odd")).refused(3, &["mfa_serial", "aws configure export-credentials"]);
     with(&desk, &format!("ls {there}"), &as_who("base")).fine();
+}
+
+/// The server asks the identity provider for its key, as STS does: nobody here has keys of the bucket.
+#[test]
+fn a_web_identity_may_do_what_its_role_may() {
+    let (desk, folder) = (Desk::new(), tempfile::tempdir().unwrap());
+    let identities = Identities::start(folder.path());
+    let Some(s3) = own_part_with("s3", &[("MAPFOLD_PARTS_OPENID", &identities.url)]) else { return };
+    let there = s3.folder();
+    let scene = desk.scene(300);
+    with(&desk, &format!("cp -r scene300 {there}/in"), &s3.vars()).fine();
+    let as_who = |token: &str, args: &str| {
+        let file = folder.path().join(token).display().to_string();
+        let mut vars = s3.vars();
+        vars.retain(|(name, _)| !["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"].contains(name));
+        vars.extend([("AWS_ROLE_ARN", identities.role.as_str()), ("AWS_WEB_IDENTITY_TOKEN_FILE", &file)]);
+        with(&desk, args, &vars)
+    };
+    let line = |scene: &str, out: &str| format!("run ndvi {scene} --out {out}");
+    desk.run(&line(&scene, "one.tif")).fine();
+    let far = scene.replace("scene300", &format!("{there}/in"));
+    as_who("token", &(line(&far, "far.tif") + " --mode pseudo --workers 2")).fine();
+    assert!(desk.bytes("one.tif") == desk.bytes("far.tif"), "other bytes");
+
+    let told = as_who("token", &format!("cp one.tif {there}/one.tif")).refused(3, &["AccessDenied"]);
+    let secret = fs::read_to_string(folder.path().join("token")).unwrap();
+    assert!(!told.err.contains(&secret), "{told}");
+    let band = far.split(' ').nth(1).unwrap();
+    as_who("forged", &format!("info {band}")).refused(3, &["the role cannot be taken", &identities.role]);
+    as_who("none", &format!("info {band}")).refused(3, &["aws_web_identity_token_file", "No such file"]);
 }
 
 /// The server's own key management: parts of uploads that are encrypted so have names that say nothing of their bytes.

@@ -1,8 +1,9 @@
 //! Calls of Amazon's control services (EMR), signed with the credentials that S3 has.
 //!
 //! These services speak one way: JSON by POST, the call's name in a header, JSON back. How credentials are found
-//! (settings, a profile, a web identity, a service of the machine) and how a request is signed is object_store's. Here is
-//! what remains: region and address, which call may be made again, and what of a refusal people may see.
+//! (settings, a profile, a role, a service of the machine) and how a request is signed is the business of object_store
+//! and [`crate::objects`]. Here is what remains: region and address, which call may be made again, and what of a refusal
+//! people may see.
 //!
 //! A call that does a thing ([`AwsCall::repeatable`] is false) is made again only when it surely was not made: no
 //! connection, or a refusal for being too many. When its answer gets lost, that is said ([`AwsAnswer::Lost`]).

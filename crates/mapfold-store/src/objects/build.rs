@@ -162,10 +162,13 @@ pub(crate) fn aws_credentials(
     Ok(builder.build().map_err(text)?.credentials().clone())
 }
 
-/// The same with the credentials of a role, for which those of the builder are exchanged.
+/// The same with the credentials of a role, for which those of the builder or a token are exchanged.
 fn in_role(builder: AmazonS3Builder, role: Option<Role>, options: &StoreOptions) -> Result<AmazonS3Builder, String> {
     let Some(role) = role else { return Ok(builder) };
-    let own = builder.clone().build().map_err(text)?.credentials().clone();
+    let own = match role.is_of_web_identity() {
+        true => None,
+        false => Some(builder.clone().build().map_err(text)?.credentials().clone()),
+    };
     Ok(builder.with_credentials(Arc::new(RoleProvider::new(role, own, options.clone()))))
 }
 
