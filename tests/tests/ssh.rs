@@ -61,7 +61,9 @@ fn rasters_words_and_lines_have_the_bytes_of_one_process() {
     let desk = Desk::new();
     let scene = desk.scene(2048);
     text(&desk);
-    let line = |out: &str, more: &str| format!("run ndvi {scene} --out {out} --tile 256 --blocksize 256 {more}");
+    // Some seconds of work: a host that comes in late finds some.
+    let slow = "--format gtiff --compress deflate --level 12 --tile 256 --blocksize 256";
+    let line = |out: &str, more: &str| format!("run ndvi {scene} --out {out} {slow} {more}");
     desk.run(&line("one.tif", "")).fine();
     let done = run(&desk, &hosts, &line("many.tif", &format!("{TARGET} --json"))).fine().json();
     assert_eq!(done["run"]["workers"], 2, "{done}");
