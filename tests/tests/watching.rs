@@ -140,7 +140,8 @@ fn a_log_is_told_in_pieces_that_fit() {
         next = piece["next"].as_u64().unwrap();
     }
     assert_eq!((&json!(told), &json!(next)), (&whole["events"], &whole["next"]), "nothing twice, nothing left out");
-    assert_eq!(told[1]["at_ms"], whole["began_ms"]);
+    assert_eq!(told[1]["event"], "job_started");
+    assert_eq!(page(&at, "/api/v1/job")["started_ms"], whole["began_ms"]);
     for wrong in ["after=7", "after=99999999999", "after=x", "after=-1", "from=0"] {
         assert!(get(&at, &format!("/api/v1/events?{wrong}")).0.starts_with("HTTP/1.1 400"), "{wrong}");
     }

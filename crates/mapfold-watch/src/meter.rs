@@ -4,7 +4,7 @@
 //! warm cache is forgotten; the estimate assumes that the rest of the stage costs what that span cost. Splits count
 //! alike. Stages that are not planned yet cannot be foreseen and the estimate is of the stage that runs.
 
-use crate::human;
+use crate::{human, words};
 use mapfold_coord::{Counters, JobEvent, StageId};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -160,7 +160,7 @@ impl Meter {
         if self.failures > 0 {
             parts.push(format!("failed attempts: {}", self.failures));
         }
-        parts.push(stage.label.clone()); // Last: a narrow terminal cuts it, not the numbers.
+        parts.push(words::clean(&stage.label)); // Last: a narrow terminal cuts it, not the numbers.
         parts.join("  ")
     }
 

@@ -7,8 +7,9 @@
 #![allow(clippy::print_stderr)] // What goes on, a line at a time.
 
 use crate::args::RunArgs;
+use crate::on_yarn::home::{bring_home, end_log};
 use crate::{Error, Result, carried, on_yarn, says};
-use mapfold_coord::JobId;
+use mapfold_coord::{EventLog, JobId};
 use mapfold_engine::Cancel;
 use mapfold_launch::Staged;
 use mapfold_launch::emr::{Emr, EmrError, HOME_VARIABLE, Home, Left, Listed, StepPlan, StepState};
@@ -58,9 +59,9 @@ pub(crate) fn launch(args: &RunArgs, name: &str, id: &str) -> Result<ExitCode> {
     let step = Step { emr: &emr, cluster: &cluster, number, cancel, quiet };
     let Some(home) = home else { return Ok(step.left_alone(args.json)) };
     let log = on_yarn::begin_log(&job, name, ("step", step.number.as_str()));
-    let began = std::time::Instant::now();
+    let began = Instant::now();
     let state = step.follow()?;
-    step.end(&job, &home, &state).inspect_err(|e| on_yarn::end_log(&log, began, e))
+    step.end(&job, (&log, began), &home, &state).inspect_err(|e| end_log(&log, began, e))
 }
 
 /// A step before it is added.
@@ -252,7 +253,7 @@ impl Step<'_> {
     }
 
     /// Says what the job said, or why there is nothing to say.
-    fn end(&self, job: &JobId, home: &Home, state: &StepState) -> Result<ExitCode> {
+    fn end(&self, job: &JobId, begun: (&EventLog, Instant), home: &Home, state: &StepState) -> Result<ExitCode> {
         let left = home.take().unwrap_or_else(|e| {
             tracing::warn!("what the job said cannot be read: {e}");
             None
@@ -264,7 +265,7 @@ impl Step<'_> {
             return Err(Error::new(kind, what).with_remedy("run the same command with --resume to go on"));
         }
         match left {
-            Some(Left::Outcome(outcome)) => Ok(on_yarn::bring_home(job, &outcome, &self.logs())),
+            Some(Left::Outcome(outcome)) => Ok(bring_home(job, begun, &outcome, &self.logs())),
             Some(Left::Error(error)) => Err(serde_json::from_slice(&error)?),
             None => self.without_a_word(state),
         }

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It passes on what another process of ours has said.
 
 mod follow;
+pub(crate) mod home;
 mod mirror;
 pub(crate) mod within;
 
@@ -13,9 +14,9 @@ use crate::args::RunArgs;
 use crate::{Error, Result, on_emr, says};
 use clap::Args;
 use follow::Follower;
-use mapfold_coord::events::{event_path, jobs_folder};
+use home::{bring_home, end_log};
 use mapfold_coord::process::Process;
-use mapfold_coord::{Counters, EventLog, Failure, FailureKind, JobEvent, JobId, PhaseTimes};
+use mapfold_coord::{EventLog, JobEvent, JobId};
 use mapfold_engine::{Cancel, MemoryLimit};
 use mapfold_launch::Room;
 use mapfold_launch::yarn::{App, Outcome, Site, Submission, Submitted, YarnError};
@@ -23,7 +24,6 @@ use mapfold_plan::Kind;
 use mapfold_store::{Secret, Settings, Stores};
 use mirror::{Mirror, Of};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -107,7 +107,7 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
     let submitted = submission(args, name, job)?.submit(&stores, &site).map_err(told)?;
     let began = Instant::now();
     let of = Of { job, name: name.to_string(), application: submitted.application.clone() };
-    let (log, followed) = follow(args, &stores, of, &submitted, &cancel);
+    let (log, followed) = follow(args, of, &submitted, &cancel);
     let (app, outcome) = match followed {
         Ok(ended) => ended,
         Err(e) => return Err(e.with_more_remedy(&format!("see {}", submitted.page()))),
@@ -117,7 +117,7 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
         Some(outcome) => {
             on_emr::leave(&outcome);
             let logs = format!("yarn logs -applicationId {}", submitted.application);
-            Ok(bring_home(&job, &outcome, &logs))
+            Ok(bring_home(&job, (&log, began), &outcome, &logs))
         }
         None => Err(without_outcome(&submitted, &app, cancel.signal())).inspect_err(|e| end_log(&log, began, e)),
     }
@@ -126,14 +126,12 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
 /// Shows the application until it is over. Gives the job's log here, as far as it was copied, and the end.
 fn follow(
     args: &RunArgs,
-    stores: &Stores,
     of: Of,
     submitted: &Submitted,
     cancel: &Cancel,
 ) -> (EventLog, Result<(App, Option<Outcome>)>) {
     let quiet = args.quiet || args.json && !says::is_terminal();
-    let mirror = Mirror::begin(stores, of, quiet);
-    mirror.emit(&JobEvent::Serving { url: submitted.page() });
+    let mirror = Mirror::begin(submitted, of, quiet);
     let followed =
         Follower { submitted, cancel: cancel.clone(), mirror: &mirror, quiet, shown: String::new() }.follow();
     (mirror.end(), followed)
@@ -189,59 +187,6 @@ pub(crate) fn begin_log(job: &JobId, name: &str, (what, number): (&str, &str)) -
     log.emit(&JobEvent::JobStarted { id: *job, name: name.to_string(), params, process: Process::here(), version });
     log.tick();
     log
-}
-
-/// The end of a job that left no log of its own: without it `mapfold jobs` would take it for one whose process died.
-pub(crate) fn end_log(log: &EventLog, began: Instant, error: &Error) {
-    let (outcome, kind) = match error.is_stop() {
-        true => (mapfold_coord::events::Outcome::Cancelled, FailureKind::Cancelled),
-        false => (mapfold_coord::events::Outcome::Failed, FailureKind::Internal),
-    };
-    let failure = Failure::new(kind, error.to_string());
-    log.emit(&JobEvent::JobEnded {
-        outcome,
-        wall_seconds: began.elapsed().as_secs_f64(),
-        user_seconds: 0.0,
-        sys_seconds: 0.0,
-        peak_bytes: None,
-        times: PhaseTimes::default(),
-        counters: Counters::default(),
-        failure: Some(match error.remedy() {
-            Some(remedy) => failure.with_remedy(remedy),
-            None => failure,
-        }),
-        at: None,
-        stage: None,
-        place: None,
-    });
-}
-
-/// Says what the coordinator said, keeps its log, and gives its exit code.
-pub(crate) fn bring_home(job: &JobId, outcome: &Outcome, logs: &str) -> ExitCode {
-    if let Some(path) = event_path(job).filter(|_| !outcome.events.is_empty()) {
-        let kept = std::fs::write(path.with_extension("new"), &outcome.events);
-        let kept = kept.and_then(|()| std::fs::rename(path.with_extension("new"), &path));
-        if let Err(e) = kept {
-            tracing::warn!("the job's log could not be kept in {}: {e}", path.display());
-        }
-    }
-    keep_words(job, outcome, logs);
-    let _ = std::io::stderr().write_all(&outcome.stderr);
-    match says::print_bytes(&outcome.stdout) {
-        Ok(_) => ExitCode::from(u8::try_from(outcome.exit).unwrap_or(1)),
-        Err(e) => says::print_error(&e, mapfold_watch::colour_on_stderr()),
-    }
-}
-
-/// For `mapfold logs`: what the coordinator said, and where the logs of its members are.
-fn keep_words(job: &JobId, outcome: &Outcome, logs: &str) {
-    let Some(folder) = jobs_folder().map(|folder| folder.join(job.to_string()).join("logs")) else { return };
-    let note = format!("\nlogs of all containers: {logs}\n");
-    let all = [outcome.stderr.as_slice(), note.as_bytes()].concat();
-    let kept = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join("coordinator.log"), all));
-    if let Err(e) = kept {
-        tracing::info!("{}: {e}", folder.display());
-    }
 }
 
 /// An application that ended and left nothing: killed, or its master never ran.

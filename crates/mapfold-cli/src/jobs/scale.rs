@@ -6,7 +6,7 @@
 use super::{LOOK_EVERY, ScaleArgs, find, go_on, reading};
 use crate::verbs;
 use mapfold::coord::asks;
-use mapfold::coord::events::{event_path, unix_ms};
+use mapfold::coord::events::event_path;
 use mapfold::watch::shelf::{Reading, short};
 use mapfold::watch::{JobState, JobView, words};
 use mapfold::{Error, Result};
@@ -19,13 +19,15 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 pub fn scale(args: &ScaleArgs) -> Result<ExitCode> {
     let id = find(&args.job)?;
     let mut reading = reading(&id)?;
+    wait(&mut reading, |view| view.planned.is_some())?; // A job that has just begun.
     let who = format!("{} {}", words::clean(&reading.view.name), short(&reading.view.id));
     let before = check(&reading.view, &who, args.members)?;
     let path = event_path(&id).ok_or_else(|| Error::input("neither XDG_STATE_HOME nor HOME is set"))?;
     let folder = path.parent().unwrap_or(&path);
-    let asked_ms = unix_ms();
+    let answer = reading.view.wanted;
     asks::ask_members(folder, args.members).map_err(|e| Error::input(format!("{}: {e}", folder.display())))?;
-    if !answered(&mut reading, asked_ms)? {
+    // The last answer of another time is none: it is told apart by its moment on the clock of whoever gave it.
+    if !wait(&mut reading, |view| view.wanted != answer && view.wanted.is_some_and(|(_, n)| n == args.members))? {
         let what = format!("{who} has not answered within {} s", ANSWER_WITHIN.as_secs());
         return Err(Error::job(what).with_remedy(format!("mapfold status {}", short(&reading.view.id))));
     }
@@ -59,14 +61,12 @@ fn check(view: &JobView, who: &str, members: u32) -> Result<u32> {
     Err(Error::usage(what).with_remedy(format!("give {least} to {most}")))
 }
 
-fn answered(reading: &mut Reading, asked_ms: u64) -> Result<bool> {
+/// Reads on until it is so, for a while; whether it is.
+fn wait(reading: &mut Reading, is_so: impl Fn(&JobView) -> bool) -> Result<bool> {
     let began = Instant::now();
-    while began.elapsed() < ANSWER_WITHIN && reading.view.state().is_open() {
+    while began.elapsed() < ANSWER_WITHIN && reading.view.state().is_open() && !is_so(&reading.view) {
         std::thread::sleep(LOOK_EVERY / 10);
         go_on(reading)?;
-        if reading.view.wanted.is_some_and(|(at_ms, _)| at_ms >= asked_ms) {
-            return Ok(true);
-        }
     }
-    Ok(false)
+    Ok(is_so(&reading.view))
 }

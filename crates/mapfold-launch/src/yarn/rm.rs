@@ -64,6 +64,11 @@ impl Rm {
         Ok(rm)
     }
 
+    /// Whom calls go through.
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
     /// Where it is: `http://host:port`.
     pub fn address(&self) -> &str {
         &self.base

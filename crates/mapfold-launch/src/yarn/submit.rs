@@ -1,7 +1,7 @@
 //! From a job to an application: what it asks for is checked against the cluster, its files are put there, and the
 //! ResourceManager is told.
 
-use super::asks;
+use super::asks::{self, Asks};
 use super::carrier::container_mib;
 use super::error::YarnError;
 use super::rm::{App, Maximum, Rm};
@@ -201,12 +201,14 @@ impl Submitted {
         self.staging.outcome(attempt)
     }
 
-    /// Asks its coordinator for so many members.
-    ///
-    /// # Errors
-    /// [`YarnError::Files`].
-    pub fn ask_members(&self, members: u32) -> Result<(), YarnError> {
-        self.staging.asks().put(members)
+    /// How its coordinator is asked for something.
+    pub fn asks(&self) -> Asks {
+        self.staging.asks()
+    }
+
+    /// Whom calls go through.
+    pub fn stores(&self) -> &Stores {
+        self.rm.stores()
     }
 
     /// Removes its files from the cluster, but the program.

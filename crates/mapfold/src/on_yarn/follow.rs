@@ -5,9 +5,9 @@
 use super::mirror::Mirror;
 use super::told;
 use crate::{Error, Result};
-use mapfold_coord::{JobEvent, asks};
 use mapfold_engine::Cancel;
 use mapfold_launch::yarn::{self, App, Outcome, Submitted};
+use mapfold_watch::words;
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
@@ -38,29 +38,26 @@ impl Follower<'_> {
             }
             self.watch(&app);
             self.show(&app);
-            self.pass_on_asks();
-            match (self.cancel.signal(), asked_to_end) {
-                (0, _) => {}
-                (_, None) => {
-                    self.submitted.kill().map_err(told)?;
-                    asked_to_end = Some(Instant::now());
-                }
-                (_, Some(since)) if since.elapsed() > END_WITHIN => {
-                    let what = format!("{} was asked to end and has not ended", self.submitted.application);
-                    return Err(Error::job(what));
-                }
-                _ => {}
-            }
+            self.end_if_asked(&mut asked_to_end)?;
             self.pause();
         }
     }
 
-    /// What `mapfold scale` has asked here goes to the coordinator, which answers in the log.
-    fn pass_on_asks(&self) {
-        let Some(members) = self.mirror.folder().and_then(|folder| asks::members_asked(&folder)) else { return };
-        if let Err(error) = self.submitted.ask_members(members) {
-            tracing::warn!(%error, "{members} members were asked for, and the job was not told");
+    /// Ends the application when the user wants an end; an error when it does not end then.
+    fn end_if_asked(&self, asked_to_end: &mut Option<Instant>) -> Result<()> {
+        match (self.cancel.signal(), &asked_to_end) {
+            (0, _) => {}
+            (_, None) => {
+                self.submitted.kill().map_err(told)?;
+                *asked_to_end = Some(Instant::now());
+            }
+            (_, Some(since)) if since.elapsed() > END_WITHIN => {
+                let what = format!("{} was asked to end and has not ended", self.submitted.application);
+                return Err(Error::job(what));
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     /// Until it is time to ask again, or the user wants an end.
@@ -75,11 +72,9 @@ impl Follower<'_> {
     /// Where the job itself is to be seen, from now on.
     fn watch(&self, app: &App) {
         let page = yarn::job_page(app);
-        if let Some(url) = page.filter(|_| self.mirror.look_at(page)) {
-            self.mirror.emit(&JobEvent::Serving { url: url.to_string() });
-            if std::io::stderr().is_terminal() {
-                self.say(&format!("watch: {url}"));
-            }
+        let is_news = self.mirror.look_at(page);
+        if let Some(url) = page.filter(|_| is_news && std::io::stderr().is_terminal()) {
+            self.say(&format!("watch: {}", words::clean(url)));
         }
     }
 

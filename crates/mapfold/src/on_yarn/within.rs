@@ -39,11 +39,11 @@ pub(crate) fn settle_in(job: &JobId, opts: &mut RunOptions) {
 /// What `mapfold scale` asks comes from the launcher in a file of the job's folder on the cluster, and goes on as if it
 /// had been asked here.
 fn hear_asks(job: &JobId) {
-    let (Some(asks), Some(path)) = (Asks::of_this_job(), event_path(job)) else { return };
+    let (Some(mut asks), Some(path)) = (Asks::of_this_job(), event_path(job)) else { return };
     let hear = move || {
         loop {
             std::thread::sleep(ASKED_EVERY);
-            let Some(members) = asks.take() else { continue };
+            let Some(members) = asks.news() else { continue };
             if let Some(Err(error)) = path.parent().map(|folder| asks::ask_members(folder, members)) {
                 tracing::warn!(%error, "{members} members were asked for, which cannot be passed on");
             }
