@@ -93,13 +93,7 @@ pub(crate) fn told(e: YarnError) -> Error {
 /// Those of the submission; when the application ends without leaving a result.
 pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
     says::set_up_logging(args.verbose, mapfold_watch::colour_on_stderr());
-    let job = match args.watch.job_id {
-        Some(id) => id,
-        None => JobId::random().map_err(|e| Error::caused(Kind::Job, e))?,
-    };
-    if args.watch.job_id.is_some() && !on_emr::is_step() {
-        crate::detach::settle();
-    }
+    let job = job_id(args)?;
     args.run_options(name, serde_json::Value::Null)?; // Options that contradict each other are refused here.
     let cancel = Cancel::default();
     let _ = cancel.on_signals();
@@ -113,14 +107,23 @@ pub(crate) fn launch(args: &RunArgs, name: &str) -> Result<ExitCode> {
         Err(e) => return Err(e.with_more_remedy(&format!("see {}", submitted.page()))),
     };
     submitted.clean();
-    match outcome.filter(|_| app.state != "KILLED") {
-        Some(outcome) => {
-            on_emr::leave(&outcome);
-            let logs = format!("yarn logs -applicationId {}", submitted.application);
-            Ok(bring_home(&job, (&log, began), &outcome, &logs))
-        }
-        None => Err(without_outcome(&submitted, &app, cancel.signal())).inspect_err(|e| end_log(&log, began, e)),
+    let Some(outcome) = outcome.filter(|_| app.state != "KILLED") else {
+        return Err(without_outcome(&submitted, &app, cancel.signal())).inspect_err(|e| end_log(&log, began, e));
+    };
+    on_emr::leave(&outcome);
+    let logs = format!("yarn logs -applicationId {}", submitted.application);
+    Ok(bring_home(&job, (&log, began), &outcome, &logs))
+}
+
+/// The job's name for machines: given where it was left in the background, which has a session of its own then.
+fn job_id(args: &RunArgs) -> Result<JobId> {
+    let Some(id) = args.watch.job_id else {
+        return JobId::random().map_err(|e| Error::caused(Kind::Job, e));
+    };
+    if !on_emr::is_step() {
+        crate::detach::settle();
     }
+    Ok(id)
 }
 
 /// Shows the application until it is over. Gives the job's log here, as far as it was copied, and the end.

@@ -120,12 +120,13 @@ fn s3(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, St
     if http && of("aws_allow_http").is_some_and(|value| !is_yes(value)) {
         return Err("aws_endpoint is http:// and aws_allow_http says no".into());
     }
+    let unsigned = of("aws_skip_signature").is_some_and(is_yes);
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(bucket)
         .with_retry(retry(options))
         .with_http_connector(Connector::default())
         .with_client_options(client(options, http))
-        .with_skip_signature(of("aws_skip_signature").is_some_and(is_yes))
+        .with_skip_signature(unsigned)
         .with_virtual_hosted_style_request(virtual_hosted(settings, bucket))
         .with_request_payer(of("aws_request_payer").is_some_and(|v| v == "requester" || is_yes(v)));
     for name in AWS_CREDENTIALS.into_iter().chain(S3_PLAIN) {
@@ -138,7 +139,7 @@ fn s3(loc: &Loc, settings: &Settings, options: &StoreOptions) -> Result<Made, St
         builder = builder.with_endpoint(endpoint);
     }
     let builder = encrypted(builder, settings, bucket)?;
-    let builder = in_role(builder, Role::of(&of)?, options)?;
+    let builder = if unsigned { builder } else { in_role(builder, Role::of(&of)?, options)? };
     let store = Arc::new(builder.build().map_err(text)?);
     let foreign = endpoint.is_some_and(|url| !url.contains(".amazonaws.com"));
     Ok(Made { store: store.clone(), parts: store.clone(), signer: Some(store), foreign })
@@ -158,7 +159,13 @@ pub(crate) fn aws_credentials(
     for name in AWS_CREDENTIALS {
         builder = with(builder, name, settings.get(name))?;
     }
-    let builder = in_role(builder, Role::of(&|name| settings.get(name))?, options)?;
+    // Where buckets are says nothing about these services.
+    let of = |name: &str| match name {
+        "aws_endpoint" => None,
+        "aws_region" => Some(region),
+        _ => settings.get(name),
+    };
+    let builder = in_role(builder, Role::of(&of)?, options)?;
     Ok(builder.build().map_err(text)?.credentials().clone())
 }
 

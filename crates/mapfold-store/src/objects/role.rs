@@ -2,7 +2,8 @@
 //! `AssumeRole`, `AssumeRoleWithWebIdentity`). Here is which role the settings want, and what is asked; [`RoleProvider`]
 //! asks.
 //!
-//! Keys go before a web identity, as everywhere. Absent: which profile means which role ([`crate::settings`]).
+//! Where there are keys, a token counts for nothing. Absent: which profile means which role, and whether it is keys or a
+//! token that count ([`crate::settings`]).
 
 mod provider;
 
@@ -41,9 +42,13 @@ impl Role {
     /// # Errors
     /// What is wrong with a setting.
     pub(super) fn of<'s>(of: &dyn Fn(&str) -> Option<&'s str>) -> Result<Option<Role>, String> {
-        let token = of("aws_web_identity_token_file");
-        let Some(arn) = of("aws_role_arn").filter(|_| token.is_none() || of("aws_access_key_id").is_none()) else {
-            return Ok(None);
+        let token = of("aws_web_identity_token_file").filter(|_| of("aws_access_key_id").is_none());
+        let arn = match (of("aws_role_arn"), token) {
+            (Some(arn), _) => arn,
+            (None, Some(_)) => {
+                return Err("aws_web_identity_token_file needs aws_role_arn: a token of which role?".into());
+            }
+            (None, None) => return Ok(None),
         };
         let own = |name: &str| of(name).map(str::to_owned);
         let session = own("aws_role_session_name").unwrap_or_else(|| SESSION.into());
@@ -95,14 +100,17 @@ impl Role {
     }
 }
 
-/// Where roles are taken: where the settings say, else at a server of its own kind, else at Amazon's. Who sees the token
-/// of a web identity can use it: it goes without TLS to nobody else's machine, unless the settings say that it may.
+/// Where roles are taken: where the settings say, else with keys at a server of its own kind, else at Amazon's. Who sees
+/// the token of a web identity can use it, so a bucket's server does not get it unasked, nor anybody without TLS but this
+/// machine, unless the settings allow that.
 fn address<'s>(region: &str, has_token: bool, of: &dyn Fn(&str) -> Option<&'s str>) -> Result<String, String> {
-    let foreign = || of("aws_endpoint").filter(|url| !url.contains("amazonaws.com"));
+    let foreign = || of("aws_endpoint").filter(|url| !has_token && !url.contains("amazonaws.com"));
     let own = of("aws_endpoint_url_sts").or_else(foreign);
     let url = own.map_or_else(|| amazon("sts", region), |url| Ok(super::build::with_scheme(url, of)))?;
-    let plain = url.starts_with("http://") && !url::Url::parse(&url).is_ok_and(|url| http::is_loopback(&url));
-    if has_token && plain && !of("aws_allow_http").is_some_and(is_yes) {
+    let parsed = url::Url::parse(&url).map_err(|e| format!("{}: {e}", crate::redact(&url)))?;
+    let is_safe = parsed.scheme() == "https" || http::is_loopback(&parsed) || of("aws_allow_http").is_some_and(is_yes);
+    if has_token && !is_safe {
+        let url = crate::redact(&url);
         return Err(format!(
             "the token of a web identity would go to {url} without TLS; aws_allow_http=true allows that"
         ));
@@ -139,14 +147,20 @@ mod tests {
         let arn = ("aws_role_arn", "arn:x");
         assert_eq!(of(&[]), Ok(None));
         let (token, key) = (("aws_web_identity_token_file", "/f"), ("aws_access_key_id", "AKIA"));
-        assert_eq!(of(&[arn, token, key]), Ok(None), "keys go first, and take no role then");
-        assert_eq!(of(&[token]), Ok(None));
+        assert_eq!(of(&[arn, token, key]).unwrap().unwrap().token, None);
+        assert!(of(&[token]).unwrap_err().contains("needs aws_role_arn"));
         assert_eq!(of(&[arn, token]).unwrap().unwrap().token, Some("/f".into()));
-        assert!(of(&[arn, token, ("aws_endpoint", "http://minio:9000")]).unwrap_err().contains("without TLS"));
-        for good in [("aws_endpoint", "http://127.0.0.1:9000"), ("aws_endpoint", "minio:9000"), ("aws_region", "a")] {
-            assert!(of(&[arn, token, good]).unwrap().is_some(), "{good:?}");
+        let sts = |url| of(&[arn, token, ("aws_endpoint_url_sts", url)]).map(|role| role.unwrap().url);
+        for bad in ["http://minio:9000", "HTTP://minio:9000", "http://127.0.0.1.example.org"] {
+            assert!(sts(bad).unwrap_err().contains("without TLS"), "{bad}");
         }
-        assert!(of(&[arn, token, ("aws_endpoint", "http://minio"), ("aws_allow_http", "true")]).is_ok());
+        for good in ["http://127.0.0.1:9000", "https://minio:9000", "minio:9000"] {
+            assert!(sts(good).is_ok(), "{good}");
+        }
+        let allowed = [arn, token, ("aws_endpoint_url_sts", "http://minio"), ("aws_allow_http", "true")];
+        assert!(of(&allowed).is_ok());
+        let elsewhere = of(&[arn, token, ("aws_endpoint", "https://data.example.org")]).unwrap().unwrap().url;
+        assert_eq!(elsewhere, "https://sts.us-east-1.amazonaws.com/", "a bucket's server does not get the token");
         let url = |more: &[(&str, &str)]| of(&[&[arn], more].concat()).unwrap().unwrap().url;
         assert_eq!(url(&[("aws_region", "eu-west-1")]), "https://sts.eu-west-1.amazonaws.com/");
         assert_eq!(

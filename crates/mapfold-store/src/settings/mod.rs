@@ -3,7 +3,7 @@
 //! Each setting has one name of ours ([`keys`]); its value comes from the strongest layer that has it:
 //! `-D name=value`, the environment, `mapfold.toml` here, `~/.config/mapfold/config.toml`, the profile in `~/.aws`,
 //! Hadoop's `core-site.xml` and `hdfs-site.xml`. Key id, secret and session token are taken from one layer together,
-//! never mixed. Every value remembers its origin, for `mapfold config show --origin`.
+//! never mixed; who we are to AWS, by keys or by a token, is what the strongest layer says that says it. Every value remembers its origin, for `mapfold config show --origin`.
 //!
 //! Values are [`Secret`]s: they are neither printed nor serialised by accident. [`Settings::to_travel`] is the one
 //! door by which they go to the member processes of a job, over a connection that has proven itself.
@@ -244,11 +244,18 @@ impl Settings {
             })?;
             self = self.with(name.trim(), value.trim(), "-D")?;
         }
-        Ok(self)
+        match role::are_keys_and_token(&self) {
+            true => Err(StoreError::Settings {
+                loc: "-D".into(),
+                why: "aws_access_key_id and aws_web_identity_token_file: one of them says who you are".into(),
+            }),
+            false => Ok(self),
+        }
     }
 
     /// Adds a weaker layer: what is there stays.
-    fn weaker(&mut self, layer: Settings) {
+    fn weaker(&mut self, mut layer: Settings) {
+        role::of_one_layer(self, &mut layer);
         let has_keys = self.0.contains_key(TOGETHER[0]);
         for (name, setting) in layer.0 {
             if !(has_keys && TOGETHER.contains(&name.as_str())) {
@@ -292,7 +299,7 @@ impl Settings {
         match files::aws_profile(&credentials, &config, profile)? {
             Some(pairs) => {
                 let of_other = |name: &str| files::aws_profile(&credentials, &config, name);
-                let layer = role::settled((profile, pairs), &of_other, self.0.contains_key(TOGETHER[0]))?
+                let layer = role::settled((profile, pairs), &of_other, role::says_who(self))?
                     .into_iter()
                     .map(|(name, value)| (name, Setting { value: Secret::new(value), origin: origin.as_str().into() }));
                 self.weaker(Settings(layer.collect()));

@@ -2,8 +2,8 @@
 //!
 //! A profile with `role_arn` says whose keys take it: those of another profile (`source_profile`), or those that the
 //! environment or the machine has (`credential_source`). Here such a profile becomes plain settings: these keys, and the
-//! role. As for AWS's tools, keys of a stronger layer go before the whole of it, and the variable `AWS_ROLE_ARN` means
-//! something beside a web identity only. Hadoop's role counts when its provider of roles is chosen.
+//! role. As for AWS's tools, keys or a web identity of a stronger layer go before the whole of it, and the variable
+//! `AWS_ROLE_ARN` means something beside a web identity only. Hadoop's role counts when its provider of roles is chosen.
 //!
 //! Absent: taking the role ([`crate::objects`]).
 
@@ -14,6 +14,8 @@ use crate::StoreError;
 /// What belongs to a role and to nothing else.
 const OF_ROLE: [&str; 5] =
     ["aws_role_arn", "aws_role_session_name", "aws_role_duration_seconds", "aws_role_external_id", "aws_mfa_serial"];
+/// The file of a web identity's token.
+const TOKEN: &str = "aws_web_identity_token_file";
 /// Where keys may come from that no profile has.
 const SOURCES: [&str; 3] = ["Environment", "Ec2InstanceMetadata", "EcsContainer"];
 /// What a profile may have instead of keys; said by whoever wants them.
@@ -22,15 +24,43 @@ const OTHER_WAYS: [&str; 2] = ["aws_credential_process", "aws_sso"];
 /// The lines of a profile of this name.
 type Profile<'a> = &'a dyn Fn(&str) -> Result<Option<Pairs>, StoreError>;
 
-/// A profile's lines with its role settled; `has_keys` when a stronger layer has some.
+/// Whether these say who we are: by keys or by a token.
+pub(super) fn says_who(settings: &Settings) -> bool {
+    [TOGETHER[0], TOKEN].iter().any(|name| settings.0.contains_key(*name))
+}
+
+/// Drops from a weaker layer who it says that we are, with its role, when the stronger ones say it.
+pub(super) fn of_one_layer(stronger: &Settings, layer: &mut Settings) {
+    keys_or_token(layer);
+    if says_who(stronger) && says_who(layer) {
+        layer.0.retain(|name, _| ![&TOGETHER[..], &OF_ROLE, &[TOKEN]].concat().contains(&name.as_str()));
+    }
+}
+
+pub(super) fn are_keys_and_token(layer: &Settings) -> bool {
+    [TOGETHER[0], TOKEN].iter().all(|name| layer.0.contains_key(*name))
+}
+
+/// Of keys and a token that one layer has, the keys count, and its role is the token's: as AWS's tools take variables.
+fn keys_or_token(layer: &mut Settings) {
+    if are_keys_and_token(layer) {
+        layer.0.retain(|name, _| name != TOKEN && !OF_ROLE.contains(&name.as_str()));
+    }
+}
+
+/// A profile's lines with its role settled; `is_said` when a stronger layer says who we are.
 pub(super) fn settled(
     (profile, mut pairs): (&str, Pairs),
     of_other: Profile<'_>,
-    has_keys: bool,
+    is_said: bool,
 ) -> Result<Pairs, StoreError> {
     let bad = |why: String| StoreError::Settings { loc: format!("profile {profile}"), why };
     let (source, place) = (take(&mut pairs, "aws_source_profile"), take(&mut pairs, "aws_credential_source"));
-    if !has(&pairs, "aws_role_arn") || has(&pairs, "aws_web_identity_token_file") {
+    if !has(&pairs, "aws_role_arn") {
+        return Ok(pairs);
+    }
+    if has(&pairs, TOKEN) {
+        pairs.retain(|(name, _)| !TOGETHER.contains(&name.as_str())); // A profile's role goes before its own keys.
         return Ok(pairs);
     }
     match (source, place) {
@@ -39,7 +69,7 @@ pub(super) fn settled(
             Ok(pairs)
         }
         (None, Some(place)) => Err(bad(format!("credential_source is one of {}, not {place:?}", SOURCES.join(", ")))),
-        _ if has_keys => {
+        _ if is_said => {
             pairs.retain(|(name, _)| !OF_ROLE.contains(&name.as_str()));
             Ok(pairs)
         }
@@ -91,8 +121,9 @@ pub(super) fn of_hadoop(pairs: &mut Pairs) {
 
 /// Drops a role of the environment that is not for a web identity.
 pub(super) fn of_variables(layer: &mut Settings) {
+    keys_or_token(layer);
     let is_of_others = layer.0.get("aws_role_arn").is_some_and(|role| &*role.origin == "environment AWS_ROLE_ARN");
-    if is_of_others && !layer.0.contains_key("aws_web_identity_token_file") {
+    if is_of_others && !layer.0.contains_key(TOKEN) {
         layer.0.remove("aws_role_arn");
     }
 }
@@ -144,7 +175,32 @@ mod tests {
         assert_eq!(settled_as(&format!("{role} aws_credential_source=Environment"), true).unwrap(), pairs(role));
         let web = format!("{role} aws_web_identity_token_file=/f");
         assert_eq!(settled_as(&web, true).unwrap(), pairs(&web));
+        assert_eq!(settled_as(&format!("{web} aws_access_key_id=OWN"), false).unwrap(), pairs(&web));
         assert_eq!(settled_as("aws_region=here aws_source_profile=base", false).unwrap(), pairs("aws_region=here"));
+    }
+
+    #[test]
+    fn who_we_are_is_what_the_strongest_layer_says_that_says_it() {
+        let layer = |text: &str| {
+            let all = pairs(text).into_iter();
+            all.fold(Settings::none(), |layer, (name, value)| layer.with(&name, &value, "test").unwrap())
+        };
+        let keys = "aws_access_key_id=K aws_secret_access_key=S";
+        let (web, role) = ("aws_role_arn=W aws_web_identity_token_file=/f", "aws_role_arn=R aws_role_session_name=s");
+        for (stronger, weaker, left) in [
+            (keys, format!("{web} aws_region=a"), "aws_region=a"),
+            (web, format!("{keys} {role} aws_region=a"), "aws_region=a"),
+            ("aws_region=a", format!("{keys} {web}"), keys),
+            ("aws_region=a", format!("{keys} {role}"), &format!("{keys} {role}")),
+            (keys, role.to_owned(), role), // The role of one layer with the keys of another.
+            (role, web.to_owned(), web),
+        ] {
+            let mut found = layer(&weaker);
+            of_one_layer(&layer(stronger), &mut found);
+            assert!(found == layer(left), "{stronger} before {weaker}: {found:?}");
+        }
+        let both: Vec<String> = format!("{keys} {web}").split(' ').map(str::to_owned).collect();
+        assert!(Settings::none().with_defines(&both).unwrap_err().to_string().contains("one of them"));
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl RoleProvider {
         };
         let code = field("Code").unwrap_or_default();
         let why = match field("Message") {
-            Some(words) => format!("{code}: {}", shown(&words, own)),
+            Some(words) => shown(&format!("{code}: {words}"), own),
             None => format!("HTTP {}", answer.status),
         };
         let refused = |why: &str| {
