@@ -3,7 +3,8 @@
 //! Each setting has one name of ours ([`keys`]); its value comes from the strongest layer that has it:
 //! `-D name=value`, the environment, `mapfold.toml` here, `~/.config/mapfold/config.toml`, the profile in `~/.aws`,
 //! Hadoop's `core-site.xml` and `hdfs-site.xml`. Key id, secret and session token are taken from one layer together,
-//! never mixed; who we are to AWS, by keys or by a token, is what the strongest layer says that says it. Every value remembers its origin, for `mapfold config show --origin`.
+//! never mixed; who we are to AWS, by keys or by a token, is what the strongest layer says that says it. Every value
+//! remembers its origin, for `mapfold config show --origin`.
 //!
 //! Values are [`Secret`]s: they are neither printed nor serialised by accident. [`Settings::to_travel`] is the one
 //! door by which they go to the member processes of a job, over a connection that has proven itself.
@@ -256,11 +257,8 @@ impl Settings {
     /// Adds a weaker layer: what is there stays.
     fn weaker(&mut self, mut layer: Settings) {
         role::of_one_layer(self, &mut layer);
-        let has_keys = self.0.contains_key(TOGETHER[0]);
         for (name, setting) in layer.0 {
-            if !(has_keys && TOGETHER.contains(&name.as_str())) {
-                self.0.entry(name).or_insert(setting);
-            }
+            self.0.entry(name).or_insert(setting);
         }
     }
 

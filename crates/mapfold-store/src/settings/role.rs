@@ -32,8 +32,10 @@ pub(super) fn says_who(settings: &Settings) -> bool {
 /// Drops from a weaker layer who it says that we are, with its role, when the stronger ones say it.
 pub(super) fn of_one_layer(stronger: &Settings, layer: &mut Settings) {
     keys_or_token(layer);
-    if says_who(stronger) && says_who(layer) {
-        layer.0.retain(|name, _| ![&TOGETHER[..], &OF_ROLE, &[TOKEN]].concat().contains(&name.as_str()));
+    if says_who(stronger) {
+        let has_own_role = says_who(layer);
+        let is_role = |name: &str| has_own_role && OF_ROLE.contains(&name);
+        layer.0.retain(|name, _| !(TOGETHER.contains(&name.as_str()) || name == TOKEN || is_role(name)));
     }
 }
 
@@ -121,7 +123,6 @@ pub(super) fn of_hadoop(pairs: &mut Pairs) {
 
 /// Drops a role of the environment that is not for a web identity.
 pub(super) fn of_variables(layer: &mut Settings) {
-    keys_or_token(layer);
     let is_of_others = layer.0.get("aws_role_arn").is_some_and(|role| &*role.origin == "environment AWS_ROLE_ARN");
     if is_of_others && !layer.0.contains_key(TOKEN) {
         layer.0.remove("aws_role_arn");

@@ -67,10 +67,15 @@ async fn splits(State(p): State<Pages>, query: Result<Query<SplitQuery>, QueryRe
             let page = p.shown.live.look(|view| json::splits(view, &query));
             ([(header::CONTENT_TYPE, JSON)], format!("{page}\n")).into_response()
         }
-        Err(e) => (StatusCode::BAD_REQUEST, [(header::CONTENT_TYPE, TEXT)], format!("{e}\n")).into_response(),
+        Err(e) => said(StatusCode::BAD_REQUEST, &e.to_string()),
     }
 }
 
 async fn nothing() -> Response {
-    (StatusCode::NOT_FOUND, [(header::CONTENT_TYPE, TEXT)], format!("there is no such page\n{INDEX}")).into_response()
+    said(StatusCode::NOT_FOUND, &format!("there is no such page\n{INDEX}"))
+}
+
+/// Why there is no page, in a line.
+pub fn said(status: StatusCode, what: &str) -> Response {
+    (status, [(header::CONTENT_TYPE, TEXT)], format!("{}\n", what.trim_end())).into_response()
 }

@@ -3,10 +3,10 @@
 //! [`stream`](super::stream) tells as things happen, but proxies hold streams back, and a cluster's proxy passes no
 //! `Last-Event-ID` on. Here one question has one whole answer. What it does not do: wait for events.
 
-use super::pages::Pages;
+use super::pages::{Pages, said};
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mapfold_coord::{Follow, Line};
 use serde::{Deserialize, Serialize};
@@ -63,8 +63,4 @@ pub async fn events(State(pages): State<Pages>, query: Result<Query<Asked>, Quer
 
 fn lines(log: &Path, asked: &Asked) -> std::io::Result<Vec<Line>> {
     Follow::open(log, asked.after)?.lines(asked.limit.unwrap_or(MOST).min(MOST))
-}
-
-fn said(status: StatusCode, what: &str) -> Response {
-    (status, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{what}\n")).into_response()
 }

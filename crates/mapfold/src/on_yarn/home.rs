@@ -3,9 +3,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)] // It passes on what another process of ours has said.
 
 use crate::{Error, says};
-use mapfold_coord::events::{event_path, jobs_folder};
+use mapfold_coord::events::event_path;
 use mapfold_coord::{Counters, EventLog, Failure, FailureKind, JobEvent, JobId, PhaseTimes};
 use mapfold_launch::yarn::Outcome;
+use mapfold_watch::shelf;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -51,7 +52,7 @@ pub(crate) fn bring_home(job: &JobId, begun: (&EventLog, Instant), outcome: &Out
 
 /// For `mapfold logs`: what the coordinator said, and where the logs of its members are.
 fn keep_words(job: &JobId, outcome: &Outcome, logs: &str) {
-    let Some(folder) = jobs_folder().map(|folder| folder.join(job.to_string()).join("logs")) else { return };
+    let Some(folder) = shelf::logs(job) else { return };
     let note = format!("\nlogs of all containers: {logs}\n");
     let all = [outcome.stderr.as_slice(), note.as_bytes()].concat();
     let kept = std::fs::create_dir_all(&folder).and_then(|()| std::fs::write(folder.join("coordinator.log"), all));

@@ -1,9 +1,10 @@
 //! The event log of a job that runs on a cluster, kept here too while it runs: `mapfold status`, `jobs` and the bar show
 //! it as they show a job of this machine.
 //!
-//! A thread asks the job's page for what is new, twice a second, and hands on what `mapfold scale` has asked here. Where the page cannot be had nothing is shown but what
-//! the ResourceManager says, and nothing fails: the whole log comes home with the results ([`super::bring_home`]). The
-//! process in the log stays the launcher's: that is the one that can be asked to end from here.
+//! A thread asks the job's page for what is new, twice a second, and hands on what `mapfold scale` has asked here. Where
+//! the page cannot be had nothing is shown but what the ResourceManager says, and nothing fails: the whole log comes home
+//! with the results ([`super::bring_home`]). The process in the log stays the launcher's: that is the one that can be
+//! asked to end from here.
 
 use super::begin_log;
 use mapfold_coord::events::{TimedEvent, event_path};
